@@ -1,0 +1,197 @@
+"""Hold a table against its contract: keep what is right, and say of each rejected row where and why it is not."""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import pandera.errors
+import polars as pl
+
+from features.contracts.tables import INSTANT, TableContract
+from features.errors import ContractBroken
+
+ROW_NUMBER: Final = "row_number"
+
+REJECTION_SCHEMA: Final = {
+    "file": pl.String,
+    "row_number": pl.Int64,
+    "column": pl.String,
+    "value": pl.String,
+    "rule": pl.String,
+    "row": pl.String,
+}
+"""A quarantine record: the file and row (from 1, the header not counted), the offending column and value, the rule
+it breaks, and the whole raw row as JSON, so that it can be mended and loaded again."""
+
+_TYPE_RULES: Final[dict[Any, str]] = {
+    pl.Decimal: "is an amount with at most two decimals",
+    pl.Datetime: "is an instant such as 2026-01-31T10:30:00Z",
+    pl.Date: "is a date such as 2026-01-31",
+    pl.Int32: "is a whole number",
+    pl.Int64: "is a whole number",
+    pl.Float64: "is a number",
+    pl.Boolean: "is true or false",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The rows of one file that keep the contract, those that do not (one record a broken rule), and the count."""
+
+    kept: pl.DataFrame
+    rejections: pl.DataFrame
+    rows_rejected: int
+    ignored_columns: tuple[str, ...]
+
+
+def validate(
+    frame: pl.DataFrame, contract: TableContract, file: str, *, known_customers: pl.DataFrame | None = None
+) -> Verdict:
+    """Sort the rows of ``frame`` into kept and rejected. Every broken rule is reported, not only the first.
+
+    Texts (from CSV) are parsed into the contract's types. With ``known_customers`` (``legal_entity``,
+    ``customer_id``), a row about any other customer is rejected.
+
+    Raises:
+        ContractBroken: a column of the contract is missing.
+    """
+    types = contract.columns
+    missing = [name for name in types if name not in frame.columns and not contract.schema.columns[name].nullable]
+    if missing:
+        raise ContractBroken(
+            f"{file}: table '{contract.name}' needs the column{'s' * (len(missing) > 1)} {', '.join(missing)}; "
+            f"the file has {', '.join(frame.columns)}."
+        )
+    raw = frame.select(pl.col(name) if name in frame.columns else pl.lit(None).alias(name) for name in types)
+    raw = raw.with_row_index(ROW_NUMBER, offset=1)
+    typed = raw.select(ROW_NUMBER, *(_parsed(name, raw.schema[name], types[name]) for name in types))
+    rejections = [
+        *(_unparsed(raw, typed, name, types[name]) for name in types),
+        _rule_breaks(typed, contract),
+    ]
+    if known_customers is not None and contract.refers_to_customers:
+        rejections.append(_unknown_customers(typed, known_customers))
+    broken = pl.concat(rejections)
+    # A value that could not be parsed is null now; that it is missing as well is no second fault.
+    broken = broken.unique(subset=[ROW_NUMBER, "column"], keep="first", maintain_order=True).sort(ROW_NUMBER)
+    bad_rows = broken.select(pl.col(ROW_NUMBER).unique())
+    kept = typed.join(bad_rows, on=ROW_NUMBER, how="anti", maintain_order="left").drop(ROW_NUMBER)
+    return Verdict(
+        kept=kept,
+        rejections=_with_raw_row(broken, raw, file),
+        rows_rejected=len(bad_rows),
+        ignored_columns=tuple(name for name in frame.columns if name not in types),
+    )
+
+
+def _parsed(name: str, given: pl.DataType, wanted: Any) -> pl.Expr:
+    column = pl.col(name)
+    if given == wanted:
+        return column
+    if given != pl.String:
+        if isinstance(given, pl.Datetime) and given.time_zone is None and isinstance(wanted, pl.Datetime):
+            column = column.dt.replace_time_zone("UTC")
+        return column.cast(wanted, strict=False)
+    text = pl.when(column.str.strip_chars() != "").then(column.str.strip_chars())
+    if isinstance(wanted, pl.Datetime):
+        return _instant(text).alias(name)
+    if wanted == pl.Date:
+        return text.str.to_date("%Y-%m-%d", strict=False).alias(name)
+    if wanted == pl.Boolean:
+        return text.str.to_lowercase().replace_strict(
+            {"true": True, "false": False, "1": True, "0": False}, default=None, return_dtype=pl.Boolean
+        ).alias(name)  # fmt: skip
+    if isinstance(wanted, pl.Decimal):
+        # More digits than the contract has would be rounded away in silence: such a value is refused instead.
+        fine = text.cast(pl.Decimal(38, 10), strict=False)
+        exact = text.cast(wanted, strict=False)
+        return pl.when(fine == exact.cast(pl.Decimal(38, 10))).then(exact).alias(name)
+    return text.cast(wanted, strict=False).alias(name)
+
+
+def _instant(text: pl.Expr) -> pl.Expr:
+    """ISO 8601 with ``T`` or a space, with a zone or (then UTC is meant) without, or a bare date."""
+    iso = text.str.replace(" ", "T", literal=True).str.replace(r"[zZ]$", "+00:00")
+    with_zone = iso.str.to_datetime("%Y-%m-%dT%H:%M:%S%.f%:z", time_unit="us", time_zone="UTC", strict=False)
+    without = iso.str.to_datetime("%Y-%m-%dT%H:%M:%S%.f", time_unit="us", strict=False).dt.replace_time_zone("UTC")
+    day = iso.str.to_date("%Y-%m-%d", strict=False).cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
+    return pl.coalesce(with_zone, without, day).cast(INSTANT)
+
+
+def _unparsed(raw: pl.DataFrame, typed: pl.DataFrame, name: str, wanted: Any) -> pl.DataFrame:
+    if raw.schema[name] == wanted or raw.schema[name] == pl.Null:
+        return _no_rejections()
+    given = raw[name]
+    present = (given.str.strip_chars() != "") if given.dtype == pl.String else given.is_not_null()
+    failed = raw.filter(present.fill_null(value=False) & typed[name].is_null())
+    rule = _TYPE_RULES.get(wanted.base_type() if hasattr(wanted, "base_type") else wanted, f"is {wanted}")
+    return failed.select(
+        ROW_NUMBER,
+        column=pl.lit(name),
+        value=pl.col(name).cast(pl.String),
+        rule=pl.lit(rule),
+    ).cast(_no_rejections().schema)  # fmt: skip
+
+
+def _rule_breaks(typed: pl.DataFrame, contract: TableContract) -> pl.DataFrame:
+    try:
+        contract.schema.validate(typed, lazy=True)
+    except pandera.errors.SchemaErrors as error:
+        cases = error.failure_cases
+    else:
+        return _no_rejections()
+    if cases["index"].null_count():
+        fault = cases.filter(pl.col("index").is_null()).row(0, named=True)
+        raise ContractBroken(f"Table '{contract.name}' as a whole breaks '{fault['check']}' ({fault['failure_case']}).")
+    duplicated = pl.col("check") == "multiple_fields_uniqueness"
+    of_row = pl.col("schema_context") == "DataFrameSchema"
+    return cases.select(
+        (pl.col("index") + 1).cast(pl.UInt32).alias(ROW_NUMBER),
+        column=pl.when(duplicated)
+        .then(pl.lit(", ".join(contract.key)))
+        .when(of_row)
+        .then(pl.lit("created_timestamp"))
+        .otherwise("column"),
+        value=pl.when(of_row & ~duplicated)
+        .then(pl.col("failure_case").str.json_path_match("$.created_timestamp"))
+        .when(~duplicated)
+        .then("failure_case"),
+        rule=pl.when(duplicated)
+        .then(pl.lit("occurs once in the table"))
+        .when(pl.col("check") == "not_nullable")
+        .then(pl.lit("is not empty"))
+        .otherwise("check"),
+    ).cast(_no_rejections().schema)  # fmt: skip
+
+
+def _unknown_customers(typed: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
+    strangers = typed.join(known, on=["legal_entity", "customer_id"], how="anti")
+    return strangers.select(
+        ROW_NUMBER,
+        column=pl.lit("customer_id"),
+        value=pl.col("customer_id"),
+        rule=pl.lit("is a customer of the legal entity in table 'customers'"),
+    ).cast(_no_rejections().schema)  # fmt: skip
+
+
+def _with_raw_row(broken: pl.DataFrame, raw: pl.DataFrame, file: str) -> pl.DataFrame:
+    if broken.is_empty():
+        return pl.DataFrame(schema=REJECTION_SCHEMA)
+    columns = [name for name in raw.columns if name != ROW_NUMBER]
+    affected = raw.join(broken.select(pl.col(ROW_NUMBER).unique()), on=ROW_NUMBER, how="semi")
+    rows = affected.select(
+        ROW_NUMBER, row=pl.struct(pl.col(name).cast(pl.String) for name in columns).struct.json_encode()
+    )
+    return (
+        broken.join(rows, on=ROW_NUMBER, how="left", maintain_order="left")
+        .with_columns(file=pl.lit(file))
+        .select(*REJECTION_SCHEMA)
+        .cast(REJECTION_SCHEMA)
+    )
+
+
+def _no_rejections() -> pl.DataFrame:
+    return pl.DataFrame(
+        schema={ROW_NUMBER: pl.UInt32, "column": pl.String, "value": pl.String, "rule": pl.String}
+    )
+
+

@@ -1,0 +1,31 @@
+"""What can go wrong between raw data and features."""
+
+from group.errors import InputError, JinkongError
+
+
+class FeatureError(JinkongError):
+    """Something went wrong in the features room."""
+
+
+class UnreadableFile(FeatureError, InputError):
+    """A file that cannot be read as the table it should hold: absent, empty, cut off, mis-encoded, another format."""
+
+
+class ContractBroken(FeatureError, InputError):
+    """A table without the columns of its contract, or with more rejected rows than the settings allow."""
+
+
+class UnknownSource(FeatureError, InputError):
+    """A data source that nobody has written an adapter for, or one without the folder or file it reads."""
+
+
+class FeatureFromTheFuture(FeatureError):
+    """A feature row that was not known at the instant it is asked for."""
+
+
+class MaterialisationIncomplete(FeatureError):
+    """The online store does not hold what the offline store says it should."""
+
+
+class UnknownParty(FeatureError, InputError):
+    """A party of which a company has no features."""

@@ -1,0 +1,228 @@
+"""The audit log: what was seen and decided, appended once, chained by hashes, one chain per legal entity.
+
+Each record's hash covers its own content and the hash before it, so a record that is altered, taken out or moved
+breaks the chain at its place. The head of each chain (its length and last hash) is kept beside the log, so that
+records cut off at the end are missed too. Database triggers refuse updates and deletions; the chain shows those
+that went around the triggers.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from sqlalchemy import BigInteger, Column, Connection, Engine, Row, String, Table, Text, insert, select, update
+
+from group.database import UtcDateTime, metadata, reading
+from group.errors import InputError
+
+GROUP: Final = "group"
+"""The chain of events that concern no single company, such as a model's promotion."""
+
+_GENESIS: Final = "0" * 64
+
+audit_log: Final = Table(
+    "audit_log",
+    metadata,
+    Column("legal_entity", String(32), primary_key=True),
+    Column("sequence", BigInteger, primary_key=True, autoincrement=False),
+    Column("recorded_at", UtcDateTime, nullable=False),
+    Column("actor", String(200), nullable=False),
+    Column("action", String(100), nullable=False),
+    Column("subject", String(200), nullable=False),
+    Column("payload", Text, nullable=False),
+    Column("previous_hash", String(64), nullable=False),
+    Column("record_hash", String(64), nullable=False),
+)
+
+audit_head: Final = Table(
+    "audit_head",
+    metadata,
+    Column("legal_entity", String(32), primary_key=True),
+    Column("sequence", BigInteger, nullable=False),
+    Column("record_hash", String(64), nullable=False),
+)
+
+
+class InvalidAuditEvent(InputError):
+    """An event that cannot be written down so that it reads back the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEvent:
+    """What happened: who did what to which subject, for which company, with what they saw as JSON values."""
+
+    legal_entity: str
+    actor: str
+    action: str
+    subject: str
+    payload: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class AuditRecord:
+    """An event as it stands in the log. ``payload`` is the canonical JSON text that the hash covers."""
+
+    legal_entity: str
+    sequence: int
+    recorded_at: datetime
+    actor: str
+    action: str
+    subject: str
+    payload: str
+    previous_hash: str
+    record_hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChainBreak:
+    """The first place of a chain where the log is not what was written."""
+
+    legal_entity: str
+    sequence: int
+    fault: str
+
+    def __str__(self) -> str:
+        return f"The audit log of '{self.legal_entity}' is broken at record {self.sequence}: {self.fault}."
+
+
+def append(connection: Connection, event: AuditEvent, recorded_at: datetime) -> AuditRecord:
+    """Write ``event`` at the end of its company's chain, in the caller's transaction.
+
+    The chain's head is locked until that transaction ends, so concurrent writers to one chain queue.
+
+    Raises:
+        InvalidAuditEvent: the payload is not JSON (NaN and infinities are not), or a text is too long.
+    """
+    payload = _canonical(event)
+    head = _locked_head(connection, event.legal_entity)
+    sequence, previous = head.sequence + 1, head.record_hash
+    recorded_at = recorded_at.astimezone(UTC)
+    digest = _digest(
+        event.legal_entity, sequence, recorded_at, event.actor, event.action, event.subject, payload, previous
+    )
+    record = AuditRecord(
+        event.legal_entity, sequence, recorded_at, event.actor, event.action, event.subject, payload, previous, digest
+    )
+    connection.execute(insert(audit_log), {name: getattr(record, name) for name in AuditRecord.__dataclass_fields__})
+    connection.execute(
+        update(audit_head)
+        .where(audit_head.c.legal_entity == event.legal_entity)
+        .values(sequence=sequence, record_hash=digest)
+    )
+    return record
+
+
+def find(connection: Connection, legal_entity: str, subject: str) -> list[AuditRecord]:
+    """The records of one company about one subject, oldest first."""
+    rows = connection.execute(
+        select(audit_log)
+        .where(audit_log.c.legal_entity == legal_entity, audit_log.c.subject == subject)
+        .order_by(audit_log.c.sequence)
+    )
+    return [_record(row) for row in rows]
+
+
+def verify(engine: Engine, legal_entity: str | None = None) -> ChainBreak | None:
+    """The first altered, missing or reordered record of one company's chain, or of all; None if all are whole."""
+    # One transaction, so that the heads and the records are those of one instant.
+    with reading(engine) as connection:
+        heads = {
+            row.legal_entity: row
+            for row in connection.execute(select(audit_head))
+            if legal_entity in (None, row.legal_entity)
+        }
+        logged = connection.execute(select(audit_log.c.legal_entity).distinct()).scalars()
+        chains = sorted(heads.keys() | {code for code in logged if legal_entity in (None, code)})
+        for chain in chains:
+            fault = _first_break(chain, heads.get(chain), _chain(connection, chain))
+            if fault is not None:
+                return fault
+    return None
+
+
+def _first_break(chain: str, head: Row[Any] | None, records: Iterator[AuditRecord]) -> ChainBreak | None:
+    previous, expected = _GENESIS, 1
+    for record in records:
+        if record.sequence != expected:
+            return ChainBreak(chain, expected, "the record is missing")
+        if record.previous_hash != previous:
+            return ChainBreak(chain, expected, "the record does not follow the one before it")
+        if record.record_hash != _recomputed(record):
+            return ChainBreak(chain, expected, "the record was altered")
+        previous, expected = record.record_hash, expected + 1
+    if head is None:
+        return ChainBreak(chain, expected, "the head of the chain is missing")
+    if head.sequence >= expected:
+        return ChainBreak(chain, expected, "the record is missing")
+    if head.sequence < expected - 1 or head.record_hash != previous:
+        return ChainBreak(chain, expected - 1, "the record is not the one that the head of the chain names")
+    return None
+
+
+def _chain(connection: Connection, legal_entity: str) -> Iterator[AuditRecord]:
+    rows = connection.execution_options(yield_per=5_000).execute(
+        select(audit_log).where(audit_log.c.legal_entity == legal_entity).order_by(audit_log.c.sequence)
+    )
+    return (_record(row) for row in rows)
+
+
+def _locked_head(connection: Connection, legal_entity: str) -> Row[Any]:
+    head = select(audit_head).where(audit_head.c.legal_entity == legal_entity).with_for_update()
+    row = connection.execute(head).one_or_none()
+    if row is None:
+        # Two first writers may meet here on PostgreSQL: one inserts, the other waits for it and reads its row.
+        dialect = connection.dialect.name
+        statement = _insert_if_absent(dialect).values(
+            legal_entity=legal_entity, sequence=0, record_hash=_GENESIS
+        )
+        connection.execute(statement.on_conflict_do_nothing())
+        row = connection.execute(head).one()
+    return row
+
+
+def _insert_if_absent(dialect: str) -> Any:
+    if dialect == "sqlite":
+        from sqlalchemy.dialects.sqlite import insert as insert_sqlite
+
+        return insert_sqlite(audit_head)
+    from sqlalchemy.dialects.postgresql import insert as insert_postgresql
+
+    return insert_postgresql(audit_head)
+
+
+def _record(row: Row[Any]) -> AuditRecord:
+    return AuditRecord(**row._mapping)
+
+
+def _canonical(event: AuditEvent) -> str:
+    limits = {name: audit_log.c[name].type.length for name in ("legal_entity", "actor", "action", "subject")}
+    for name, limit in limits.items():
+        text = getattr(event, name)
+        if not text or len(text) > limit:
+            raise InvalidAuditEvent(f"The {name} of an audit event must have 1 to {limit} characters, not {len(text)}.")
+    try:
+        return json.dumps(event.payload, ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":"))
+    except (TypeError, ValueError) as error:
+        raise InvalidAuditEvent(f"The payload of '{event.action}' is not JSON: {error}.") from None
+
+
+def _recomputed(record: AuditRecord) -> str:
+    return _digest(
+        record.legal_entity,
+        record.sequence,
+        record.recorded_at,
+        record.actor,
+        record.action,
+        record.subject,
+        record.payload,
+        record.previous_hash,
+    )
+
+
+def _digest(*fields: object) -> str:
+    # A JSON list keeps the fields apart: ("ab", "c") and ("a", "bc") must not hash alike.
+    texts = [field.isoformat() if isinstance(field, datetime) else field for field in fields]
+    return hashlib.sha256(json.dumps(texts, ensure_ascii=False).encode("utf-8", "surrogatepass")).hexdigest()

@@ -1,0 +1,153 @@
+"""The group's state: one SQL database, SQLite by default, PostgreSQL by URL, its tables made by migrations."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from sqlite3 import Connection as SQLiteConnection
+from typing import Any, Final
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, DateTime, Dialect, Engine, MetaData, TypeDecorator, create_engine, event, make_url
+from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
+
+from group.errors import Unavailable
+
+_MIGRATIONS: Final = Path(__file__).parent / "migrations"
+_READS_ONLY: Final = "jinkong_reads_only"
+
+metadata: Final = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+class DatabaseUnavailable(Unavailable):
+    """The database cannot be opened, or its tables are not the ones this version needs."""
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An aware instant in UTC, to the microsecond, on databases with and without time zones.
+
+    Raises:
+        ValueError: a naive datetime is stored.
+    """
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"{value!r} has no time zone; pass an aware datetime.")
+        return value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+def open_database(url: str) -> Engine:
+    """An engine for ``url``.
+
+    On SQLite it writes ahead (WAL) and every commit reaches the disk before it returns; a transaction takes the
+    write lock when it begins, so that two writers queue instead of failing half-way. ``reading`` takes no lock.
+
+    Raises:
+        DatabaseUnavailable: the folder of the SQLite file cannot be made.
+    """
+    address = make_url(url)
+    if address.get_backend_name() != "sqlite":
+        return create_engine(address, pool_pre_ping=True)
+    if address.database and address.database != ":memory:":
+        try:
+            Path(address.database).parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise DatabaseUnavailable(f"The folder of {address.database} cannot be made: {error.strerror}.") from None
+    engine = create_engine(address, connect_args={"timeout": 30})
+    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+@contextmanager
+def reading(engine: Engine) -> Iterator[Connection]:
+    """A connection that sees the database as of one instant and neither waits for writers nor holds them up."""
+    options: dict[str, Any] = {_READS_ONLY: True}
+    if engine.dialect.name == "postgresql":
+        options |= {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+    with engine.connect().execution_options(**options) as connection, connection.begin():
+        yield connection
+
+
+def migrate(engine: Engine) -> None:
+    """Bring the database's tables to this version. Nothing happens where they are.
+
+    Raises:
+        DatabaseUnavailable: the database does not answer or refuses.
+    """
+    try:
+        with engine.begin() as connection:
+            configuration = _alembic()
+            configuration.attributes["connection"] = connection
+            command.upgrade(configuration, "head")
+    except (OperationalError, DBAPIError) as error:
+        raise DatabaseUnavailable(
+            f"The database {_shown(engine)} cannot be migrated: {_first_line(error)}."
+        ) from error
+
+
+def require_current(engine: Engine) -> None:
+    """Make sure that the database answers and has this version's tables.
+
+    Raises:
+        DatabaseUnavailable: it does not answer, or it has to be migrated first.
+    """
+    try:
+        with engine.connect() as connection:
+            found = MigrationContext.configure(connection).get_current_revision()
+    except SQLAlchemyError as error:
+        raise DatabaseUnavailable(f"The database {_shown(engine)} does not answer: {_first_line(error)}.") from None
+    wanted = ScriptDirectory.from_config(_alembic()).get_current_head()
+    if found != wanted:
+        raise DatabaseUnavailable(
+            f"The database {_shown(engine)} is at migration {found or 'none'}, this version needs {wanted}; "
+            "run `jinkong doctor --migrate`."
+        )
+
+
+def _alembic() -> Config:
+    configuration = Config()
+    configuration.set_main_option("script_location", str(_MIGRATIONS))
+    return configuration
+
+
+def _prepare_sqlite(connection: SQLiteConnection, _record: Any) -> None:
+    # Transactions are begun by _begin_sqlite; the driver's own implicit BEGIN would come too late.
+    connection.isolation_level = None
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    reads_only = connection.get_execution_options().get(_READS_ONLY, False)
+    connection.exec_driver_sql("BEGIN" if reads_only else "BEGIN IMMEDIATE")
+
+
+def _shown(engine: Engine) -> str:
+    return engine.url.render_as_string(hide_password=True)
+
+
+def _first_line(error: SQLAlchemyError) -> str:
+    cause = getattr(error, "orig", None) or error
+    return (str(cause).strip().splitlines() or [type(cause).__name__])[0].rstrip(".")

@@ -1,0 +1,168 @@
+"""Everything that can be set, in one list. Each setting is the environment variable ``JINKONG_<NAME>``.
+
+Settings are read once, at the rim (the command line, the server, a notebook), and passed down.
+"""
+
+import difflib
+import os
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar, Final, Literal, Self
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+
+from group.errors import InputError
+
+PREFIX: Final = "JINKONG_"
+
+
+class InvalidSetting(InputError):
+    """An environment variable holds a value that is not allowed, or is no setting at all."""
+
+
+class Settings(BaseSettings):
+    """What a deployment chooses. The defaults run everything inside one folder of one machine."""
+
+    model_config: ClassVar[SettingsConfigDict] = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
+
+    home: Path = Field(Path("var"), description="a folder, in which everything that Jinkong writes is kept")
+    database_url: str = Field(
+        "",
+        description="sqlite:///FILE or postgresql+psycopg://USER:PASSWORD@HOST/DB, for state and the audit log; "
+        "empty for state.db in the home folder",
+    )
+    online_store_url: str = Field(
+        "",
+        description="redis://HOST:PORT/N or postgresql://USER:PASSWORD@HOST/DB, for online features; "
+        "empty for SQLite in the home folder",
+    )
+    mlflow_tracking_uri: str = Field(
+        "", description="http(s)://HOST:PORT of an MLflow server; empty for mlflow.db in the home folder"
+    )
+    ray_address: str = Field(
+        "",
+        description="HOST:PORT of a Ray cluster or 'auto' (RAY_ADDRESS is honoured too); empty to start Ray here",
+    )
+    rejected_share_limit: float = Field(
+        0.01, ge=0, le=1, description="a share from 0 to 1; a load that rejects more of a table's rows fails"
+    )
+    training_workers: int = Field(
+        1, ge=1, le=256, description="a whole number from 1 to 256: Ray workers that share one training run"
+    )
+    threads: int = Field(
+        default_factory=lambda: len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1,
+        ge=1,
+        le=1024,
+        description="a whole number from 1 to 1024: threads of one process; the default is what the machine grants",
+    )
+    host: str = Field("127.0.0.1", min_length=1, description="an address to serve on")
+    port: int = Field(8600, ge=0, le=65535, description="a whole number from 0 to 65535: the port to serve on; 0 picks")
+    service_token: SecretStr | None = Field(
+        None,
+        min_length=16,
+        description="a secret of at least 16 characters that callers send as 'Authorization: Bearer …'; "
+        "required to serve on anything but this machine",
+    )
+    max_body_bytes: int = Field(
+        65_536, ge=1_024, le=104_857_600, description="a whole number from 1024 to 104857600: the largest request body"
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "warning", description="one of debug, info, warning, error"
+    )
+
+    @field_validator("database_url")
+    @classmethod
+    def _database_is_known(cls, url: str) -> str:
+        return _with_driver(url, ("sqlite", "postgresql+psycopg"))
+
+    @field_validator("online_store_url")
+    @classmethod
+    def _online_store_is_known(cls, url: str) -> str:
+        return _with_driver(url, ("redis", "postgresql"))
+
+    @field_validator("mlflow_tracking_uri")
+    @classmethod
+    def _tracking_server_is_http(cls, uri: str) -> str:
+        if uri and not uri.startswith(("http://", "https://")):
+            raise ValueError("not a URL of a server")
+        return uri
+
+    @cached_property
+    def state_url(self) -> str:
+        """Where workflow state and the audit log are kept, as SQLAlchemy writes it."""
+        return self.database_url or f"sqlite:///{self.home.absolute() / 'state.db'}"
+
+    @cached_property
+    def tracking_uri(self) -> str:
+        """Where MLflow keeps experiments and the registry."""
+        return self.mlflow_tracking_uri or f"sqlite:///{self.home.absolute() / 'mlflow.db'}"
+
+    def at(self, home: Path) -> Self:
+        """The same settings for another home folder."""
+        return self.model_copy(update={"home": home})
+
+
+def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
+    """Read the settings from ``environment`` (``os.environ`` if none is given).
+
+    Raises:
+        InvalidSetting: a value is not allowed, or a variable with the prefix is no setting.
+    """
+    given = os.environ if environment is None else environment
+    values: dict[str, Any] = {}
+    for variable, value in given.items():
+        if not variable.startswith(PREFIX):
+            continue
+        name = variable.removeprefix(PREFIX).lower()
+        if name not in Settings.model_fields:
+            raise InvalidSetting(f"{variable} is not a setting{_nearest(name)}.")
+        if value:
+            values[name] = value
+    if "ray_address" not in values and given.get("RAY_ADDRESS"):
+        values["ray_address"] = given["RAY_ADDRESS"]
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        raise InvalidSetting(_sentence(error)) from None
+
+
+def documented_settings() -> list[tuple[str, str, str]]:
+    """The list of settings: variable, default, what is allowed."""
+    return [
+        (
+            f"{PREFIX}{name.upper()}",
+            "" if field.default_factory or field.default in ("", None) else str(field.default),
+            field.description or "",
+        )
+        for name, field in Settings.model_fields.items()
+    ]
+
+
+def _with_driver(url: str, allowed: tuple[str, ...]) -> str:
+    if not url:
+        return url
+    try:
+        driver = make_url(url).drivername
+    except ArgumentError:
+        raise ValueError("not a URL") from None
+    if driver not in allowed:
+        raise ValueError(f"'{driver}' is not one of {', '.join(allowed)}")
+    return url
+
+
+def _nearest(name: str) -> str:
+    near = difflib.get_close_matches(name, Settings.model_fields, n=1)
+    return f"; {PREFIX}{near[0].upper()} is" if near else "; `jinkong doctor --settings` lists them"
+
+
+def _sentence(error: ValidationError) -> str:
+    """One sentence for each wrong value. The value itself may be a secret or hold a password: it is not repeated."""
+    names = dict.fromkeys(str(detail["loc"][0]) for detail in error.errors())
+    return " ".join(
+        f"The value of {PREFIX}{name.upper()} is not allowed: it must be {Settings.model_fields[name].description}."
+        for name in names
+    )
