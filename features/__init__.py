@@ -1,0 +1,5 @@
+"""Raw data -> contracts -> one customer -> windowed features -> Feast, offline and online."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -49,7 +49,9 @@ def resolve_parties(canonical: Path) -> int:
             [_party_id("person", token) if token else None for token in customers["owner_identity_token"]],
             dtype=pl.String,
         ),
-        resolved_by=pl.when(pl.col("identity_token").is_null()).then(pl.lit("alone")).otherwise(pl.lit("identity_token")),
+        resolved_by=pl.when(pl.col("identity_token").is_null())
+        .then(pl.lit("alone"))
+        .otherwise(pl.lit("identity_token")),
     ).select(
         "legal_entity",
         "customer_id",

@@ -103,18 +103,14 @@ class WindowView:
         return (*self.windowed, *self.derived)
 
 
-def over(
-    metric: Metric, aggregate: Aggregate, windows_days: Sequence[int], *, risk: Direction
-) -> tuple[Windowed, ...]:
+def over(metric: Metric, aggregate: Aggregate, windows_days: Sequence[int], *, risk: Direction) -> tuple[Windowed, ...]:
     """The same aggregate over several windows."""
     return tuple(Windowed(metric, aggregate, days, risk) for days in windows_days)
 
 
 def monthly(metric: Metric, aggregate: Aggregate, months: int, *, risk: Direction) -> tuple[Windowed, ...]:
     """The same aggregate over each of the last ``months`` spans of 30 days, the latest first."""
-    return tuple(
-        Windowed(metric, aggregate, 30 * (month + 1), risk, after_days=30 * month) for month in range(months)
-    )
+    return tuple(Windowed(metric, aggregate, 30 * (month + 1), risk, after_days=30 * month) for month in range(months))
 
 
 def window_sql(view: WindowView) -> str:
@@ -124,7 +120,9 @@ def window_sql(view: WindowView) -> str:
     """
     metrics = {feature.metric.name: feature.metric for feature in view.windowed}
     values = ",\n        ".join(f"({metric.expression}) AS {metric.name}" for metric in metrics.values())
-    aggregates = ",\n        ".join(f"({_aggregate_sql(feature)})::DOUBLE AS {feature.name}" for feature in view.windowed)
+    aggregates = ",\n        ".join(
+        f"({_aggregate_sql(feature)})::DOUBLE AS {feature.name}" for feature in view.windowed
+    )
     derived = "".join(f",\n    ({feature.expression})::DOUBLE AS {feature.name}" for feature in view.derived)
     return f"""
 WITH {_VISIBLE_SQL},
@@ -223,7 +221,7 @@ class ViewQuery:
     table: str
 
 
-def compute(
+def compute_views(
     queries: Sequence[ViewQuery],
     canonical: Path,
     features: Path,
@@ -262,7 +260,7 @@ def _write_view(
         "rows": f"{canonical}/{query.table}/*.parquet",
     }
     used = {name: value for name, value in parameters.items() if re.search(rf"\${name}\b", query.sql)}
-    result = connection.execute(query.sql, used).to_arrow_table()
+    result = connection.sql(query.sql, params=used).to_arrow_table()
     connection.register("view_rows", result)
     # COPY takes no parameters: the path is quoted as an SQL text.
     path = str(target).replace("'", "''")

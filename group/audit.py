@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from sqlalchemy import BigInteger, Column, Connection, Engine, Row, String, Table, Text, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 
 from group.database import UtcDateTime, metadata, reading
 from group.errors import InputError
@@ -22,16 +23,17 @@ GROUP: Final = "group"
 """The chain of events that concern no single company, such as a model's promotion."""
 
 _GENESIS: Final = "0" * 64
+_TEXT_LIMITS: Final = {"legal_entity": 32, "actor": 200, "action": 100, "subject": 200}
 
 audit_log: Final = Table(
     "audit_log",
     metadata,
-    Column("legal_entity", String(32), primary_key=True),
+    Column("legal_entity", String(_TEXT_LIMITS["legal_entity"]), primary_key=True),
     Column("sequence", BigInteger, primary_key=True, autoincrement=False),
     Column("recorded_at", UtcDateTime, nullable=False),
-    Column("actor", String(200), nullable=False),
-    Column("action", String(100), nullable=False),
-    Column("subject", String(200), nullable=False),
+    Column("actor", String(_TEXT_LIMITS["actor"]), nullable=False),
+    Column("action", String(_TEXT_LIMITS["action"]), nullable=False),
+    Column("subject", String(_TEXT_LIMITS["subject"]), nullable=False),
     Column("payload", Text, nullable=False),
     Column("previous_hash", String(64), nullable=False),
     Column("record_hash", String(64), nullable=False),
@@ -40,7 +42,7 @@ audit_log: Final = Table(
 audit_head: Final = Table(
     "audit_head",
     metadata,
-    Column("legal_entity", String(32), primary_key=True),
+    Column("legal_entity", String(_TEXT_LIMITS["legal_entity"]), primary_key=True),
     Column("sequence", BigInteger, nullable=False),
     Column("record_hash", String(64), nullable=False),
 )
@@ -174,23 +176,11 @@ def _locked_head(connection: Connection, legal_entity: str) -> Row[Any]:
     row = connection.execute(head).one_or_none()
     if row is None:
         # Two first writers may meet here on PostgreSQL: one inserts, the other waits for it and reads its row.
-        dialect = connection.dialect.name
-        statement = _insert_if_absent(dialect).values(
-            legal_entity=legal_entity, sequence=0, record_hash=_GENESIS
-        )
-        connection.execute(statement.on_conflict_do_nothing())
+        insert_if_absent = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+        first = insert_if_absent(audit_head).values(legal_entity=legal_entity, sequence=0, record_hash=_GENESIS)
+        connection.execute(first.on_conflict_do_nothing())
         row = connection.execute(head).one()
     return row
-
-
-def _insert_if_absent(dialect: str) -> Any:
-    if dialect == "sqlite":
-        from sqlalchemy.dialects.sqlite import insert as insert_sqlite
-
-        return insert_sqlite(audit_head)
-    from sqlalchemy.dialects.postgresql import insert as insert_postgresql
-
-    return insert_postgresql(audit_head)
 
 
 def _record(row: Row[Any]) -> AuditRecord:
@@ -198,8 +188,7 @@ def _record(row: Row[Any]) -> AuditRecord:
 
 
 def _canonical(event: AuditEvent) -> str:
-    limits = {name: audit_log.c[name].type.length for name in ("legal_entity", "actor", "action", "subject")}
-    for name, limit in limits.items():
+    for name, limit in _TEXT_LIMITS.items():
         text = getattr(event, name)
         if not text or len(text) > limit:
             raise InvalidAuditEvent(f"The {name} of an audit event must have 1 to {limit} characters, not {len(text)}.")

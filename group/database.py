@@ -44,14 +44,16 @@ class UtcDateTime(TypeDecorator[datetime]):
     impl = DateTime(timezone=True)
     cache_ok = True
 
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        """To the database: UTC."""
         if value is None:
             return None
         if value.tzinfo is None:
             raise ValueError(f"{value!r} has no time zone; pass an aware datetime.")
         return value.astimezone(UTC)
 
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        """From the database: UTC, even where it kept no zone."""
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
@@ -102,9 +104,7 @@ def migrate(engine: Engine) -> None:
             configuration.attributes["connection"] = connection
             command.upgrade(configuration, "head")
     except (OperationalError, DBAPIError) as error:
-        raise DatabaseUnavailable(
-            f"The database {_shown(engine)} cannot be migrated: {_first_line(error)}."
-        ) from error
+        raise DatabaseUnavailable(f"The database {_shown(engine)} cannot be migrated: {_first_line(error)}.") from error
 
 
 def require_current(engine: Engine) -> None:

@@ -1,6 +1,6 @@
 """Contracts of the canonical tables: what a row must be, and what happens to one that is not."""
 
-from features.contracts.loading import TableLoad, load, read_report, write_report
+from features.contracts.loading import TableLoad, load_tables, read_report, write_report
 from features.contracts.tables import CONTRACTS, REQUIRED_TABLES, TableContract
 from features.contracts.validation import Verdict, validate
 
@@ -10,7 +10,7 @@ __all__ = [
     "TableContract",
     "TableLoad",
     "Verdict",
-    "load",
+    "load_tables",
     "read_report",
     "validate",
     "write_report",

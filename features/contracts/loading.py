@@ -36,7 +36,7 @@ class TableLoad:
         return self.rows_rejected / self.rows_read if self.rows_read else 0.0
 
 
-def load(
+def load_tables(
     raw: Path,
     canonical: Path,
     quarantine: Path,
@@ -142,5 +142,3 @@ def read_report(path: Path) -> list[TableLoad]:
         TableLoad(**(line | {"ignored_columns": tuple(line["ignored_columns"])}))
         for line in json.loads(path.read_text())
     ]
-
-

@@ -34,7 +34,9 @@ class TableContract:
 
 
 def _text(*checks: pa.Check, nullable: bool = False) -> pa.Column:
-    return pa.Column(pl.String, [_rule(pa.Check.str_length(1, 200), "has 1 to 200 characters"), *checks], nullable=nullable)
+    return pa.Column(
+        pl.String, [_rule(pa.Check.str_length(1, 200), "has 1 to 200 characters"), *checks], nullable=nullable
+    )
 
 
 def _one_of(values: Sequence[str], *, nullable: bool = False) -> pa.Column:
@@ -59,7 +61,9 @@ def _known_after_it_happened(data: pa.PolarsData) -> pl.LazyFrame:
     return data.lazyframe.select(pl.col("created_timestamp") >= pl.col("event_timestamp"))
 
 
-def _contract(name: str, key: Sequence[str], columns: dict[str, pa.Column], *, of_customers: bool = True) -> TableContract:
+def _contract(
+    name: str, key: Sequence[str], columns: dict[str, pa.Column], *, of_customers: bool = True
+) -> TableContract:
     schema = pa.DataFrameSchema(
         {
             "legal_entity": _one_of(list(LEGAL_ENTITIES)),
@@ -94,7 +98,9 @@ _ALL: Final = (
             "income_per_month": _amount(nullable=True),
             "currency": _CURRENCY,
             "region": _text(_rule(pa.Check.str_matches(r"^\d{6}$"), "is a six-digit GB/T 2260 code"), nullable=True),
-            "industry": _text(_rule(pa.Check.str_matches(r"^[A-T]"), "begins with a GB/T 4754 section A to T"), nullable=True),
+            "industry": _text(
+                _rule(pa.Check.str_matches(r"^[A-T]"), "begins with a GB/T 4754 section A to T"), nullable=True
+            ),
             "enterprise_size": _one_of(["micro", "small", "medium", "large"], nullable=True),
             "marketing_consent": pa.Column(pl.Boolean),
             "share_within_group_consent": pa.Column(pl.Boolean),
@@ -149,7 +155,9 @@ _ALL: Final = (
             "term_months": _count(1, 600, nullable=True),
             "guarantee_type": _text(nullable=True),
             "status": _one_of(["active", "settled", "defaulted", "written_off"]),
-            "five_class_grade": _one_of(["normal", "special_mention", "substandard", "doubtful", "loss"], nullable=True),
+            "five_class_grade": _one_of(
+                ["normal", "special_mention", "substandard", "doubtful", "loss"], nullable=True
+            ),
         },
     ),
     _contract(

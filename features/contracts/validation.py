@@ -11,14 +11,16 @@ from features.errors import ContractBroken
 
 ROW_NUMBER: Final = "row_number"
 
-REJECTION_SCHEMA: Final = {
-    "file": pl.String,
-    "row_number": pl.Int64,
-    "column": pl.String,
-    "value": pl.String,
-    "rule": pl.String,
-    "row": pl.String,
-}
+REJECTION_SCHEMA: Final = pl.Schema(
+    {
+        "file": pl.String,
+        "row_number": pl.Int64,
+        "column": pl.String,
+        "value": pl.String,
+        "rule": pl.String,
+        "row": pl.String,
+    }
+)
 """A quarantine record: the file and row (from 1, the header not counted), the offending column and value, the rule
 it breaks, and the whole raw row as JSON, so that it can be mended and loaded again."""
 
@@ -136,7 +138,7 @@ def _rule_breaks(typed: pl.DataFrame, contract: TableContract) -> pl.DataFrame:
     try:
         contract.schema.validate(typed, lazy=True)
     except pandera.errors.SchemaErrors as error:
-        cases = error.failure_cases
+        cases: pl.DataFrame = error.failure_cases
     else:
         return _no_rejections()
     if cases["index"].null_count():
@@ -190,8 +192,4 @@ def _with_raw_row(broken: pl.DataFrame, raw: pl.DataFrame, file: str) -> pl.Data
 
 
 def _no_rejections() -> pl.DataFrame:
-    return pl.DataFrame(
-        schema={ROW_NUMBER: pl.UInt32, "column": pl.String, "value": pl.String, "rule": pl.String}
-    )
-
-
+    return pl.DataFrame(schema={ROW_NUMBER: pl.UInt32, "column": pl.String, "value": pl.String, "rule": pl.String})

@@ -63,7 +63,9 @@ def _read_csv(path: Path) -> pl.DataFrame:
     try:
         return pl.read_csv(data, separator=separator, infer_schema=False)
     except PolarsError as error:
-        raise UnreadableFile(f"{path} is not a table of {separator!r}-separated values ({_first_line(error)}).") from None
+        raise UnreadableFile(
+            f"{path} is not a table of {separator!r}-separated values ({_first_line(error)})."
+        ) from None
 
 
 def _unzipped(path: Path) -> bytes:

@@ -25,7 +25,7 @@ from features.sources.simulated.people import customer_table
 from features.sources.simulated.plan import BUSINESSES, LAST_INSTANT, SIZES, Size
 from features.sources.simulated.surroundings import bureau_table, contact_tables, invoice_table
 
-__all__ = ["LAST_INSTANT", "SIZES", "Size", "SimulatedGroup", "simulate"]
+__all__ = ["LAST_INSTANT", "SIZES", "SimulatedGroup", "Size", "simulate"]
 
 _ROWS_PER_GROUP: Final = 512 * 1024
 

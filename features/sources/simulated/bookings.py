@@ -72,7 +72,7 @@ def transaction_table(partition: Partition) -> pa.Table:
 
     who = customer[cell]
     bits = rng.integers(0, 2**32, rows, np.uint32)
-    category = _category(partition, cell, bits & (_SHELF - 1))
+    category = _category(partition, cell, bits & np.uint32(_SHELF - 1))
     cents = _cents(partition, cell, category, rng)
     inflow = np.array([entry[1] for entry in _CATEGORIES])[category]
     delay = ((bits >> 11) & 31).astype(np.int64) * HOUR // 2
@@ -153,7 +153,7 @@ def _cents(
         + effect[category] * stress[cell]
         + spread[category] * rng.standard_normal(len(cell), np.float32)
     )
-    return np.maximum((np.exp(log_amount) * np.float32(100)).astype(np.int64), 1)
+    return np.asarray(np.maximum((np.exp(log_amount) * np.float32(100)).astype(np.int64), 1))
 
 
 def _balances(

@@ -21,7 +21,7 @@ def amounts(cents: npt.NDArray[np.int64], absent: npt.NDArray[np.bool_] | None =
 
 def to_cents(values: npt.NDArray[np.floating]) -> npt.NDArray[np.int64]:
     """Amounts in currency units rounded to whole cents."""
-    return np.rint(values * 100).astype(np.int64)
+    return np.asarray(np.rint(values * 100), np.int64)
 
 
 def instants(microseconds: npt.NDArray[np.int64]) -> pa.Array:

@@ -67,7 +67,7 @@ def stress_chain() -> StressChain:
 
 def economy(months: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
     """What the economic cycle and the season add to the miss index: 40 months long, and worst after Spring Festival."""
-    return 0.25 * np.sin(2 * np.pi * months / 40) + 0.15 * (months % 12 == 1)
+    return np.asarray(0.25 * np.sin(2 * np.pi * months / 40) + 0.15 * (months % 12 == 1))
 
 
 def miss_probability(

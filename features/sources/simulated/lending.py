@@ -171,7 +171,9 @@ class Lending:
             + self.rng.integers(0, 27 * 24, len(refused)) * HOUR,
         ])  # fmt: skip
         outcome = np.concatenate([np.zeros(len(self.loan_customer), int), np.ones(len(refused), int)])
-        asked = np.maximum(np.round(customers.limit[customer] * np.exp(0.2 * self.rng.standard_normal(len(customer)))), 500)
+        asked = np.maximum(
+            np.round(customers.limit[customer] * np.exp(0.2 * self.rng.standard_normal(len(customer)))), 500
+        )
         return pa.table({
             "legal_entity": self._company(customer),
             "application_id": numbered("AP", self.partition.row_numbers(len(customer)), 12),
@@ -215,7 +217,9 @@ class Lending:
         behaviour = np.where(arrears > 0, 3, np.where(balance == 0, 0, np.where(revolving & ~in_full, 2, 1)))
 
         slips = self.rng.random(rows) < 1 / (1 + np.exp(3.4 - 0.6 * stress + 0.4 * ability))
-        days_past_due = 30 * arrears + np.where((arrears == 0) & slips & (balance > 0), self.rng.integers(1, 12, rows), 0)
+        days_past_due = 30 * arrears + np.where(
+            (arrears == 0) & slips & (balance > 0), self.rng.integers(1, 12, rows), 0
+        )
         due = self.partition.month_starts[month] + (_STATEMENT_DAY - 6) * DAY
         stated = self.partition.month_starts[month] + _STATEMENT_DAY * DAY
         late = np.where(self.rng.random(rows) < 0.01, self.rng.integers(5, 20, rows), 1)

@@ -59,7 +59,7 @@ class Partition:
         """Stress in each active customer-month, standardised."""
         customer, month = self.active
         level = self.parties.stress[self.customers.party[customer], month + 1]
-        return (level - 4.0) / np.sqrt(2.0)
+        return np.asarray((level - 4.0) / np.sqrt(2.0))
 
     @cached_property
     def month_starts(self) -> npt.NDArray[np.int64]:

@@ -56,13 +56,31 @@ class Business:
 
 
 BUSINESSES: Final = (
-    Business("credit", "instalment_loan", 0.40, 0.36, -3.73, False, 4.0, 0.158, "credit"),
-    Business("guarantee", "guaranteed_loan", 0.00, 0.38, -3.90, False, 6.0, 0.062, "guarantee"),
-    Business("leasing", "finance_lease", 0.12, 0.30, -3.87, False, 8.0, 0.089, "ownership_retained"),
-    Business("factoring", "factoring_line", 0.00, 0.38, -3.95, True, 2.5, 0.095, "receivables"),
-    Business("consumer", "revolving_card", 0.86, 0.00, -3.73, True, 1.8, 0.179, "credit"),
-    Business("supply_chain", "invoice_finance", 0.00, 0.42, -4.00, True, 2.0, 0.078, "receivables"),
-)
+    Business(
+        "credit", "instalment_loan", person_reach=0.40, enterprise_reach=0.36, miss_index=-3.73, revolving=False,
+        limit_in_months_of_income=4.0, rate_per_annum=0.158, guarantee_type="credit",
+    ),
+    Business(
+        "guarantee", "guaranteed_loan", person_reach=0.00, enterprise_reach=0.38, miss_index=-3.90, revolving=False,
+        limit_in_months_of_income=6.0, rate_per_annum=0.062, guarantee_type="guarantee",
+    ),
+    Business(
+        "leasing", "finance_lease", person_reach=0.12, enterprise_reach=0.30, miss_index=-3.87, revolving=False,
+        limit_in_months_of_income=8.0, rate_per_annum=0.089, guarantee_type="ownership_retained",
+    ),
+    Business(
+        "factoring", "factoring_line", person_reach=0.00, enterprise_reach=0.38, miss_index=-3.95, revolving=True,
+        limit_in_months_of_income=2.5, rate_per_annum=0.095, guarantee_type="receivables",
+    ),
+    Business(
+        "consumer", "revolving_card", person_reach=0.86, enterprise_reach=0.00, miss_index=-3.73, revolving=True,
+        limit_in_months_of_income=1.8, rate_per_annum=0.179, guarantee_type="credit",
+    ),
+    Business(
+        "supply_chain", "invoice_finance", person_reach=0.00, enterprise_reach=0.42, miss_index=-4.00, revolving=True,
+        limit_in_months_of_income=2.0, rate_per_annum=0.078, guarantee_type="receivables",
+    ),
+)  # fmt: skip
 
 REGIONS: Final = (
     "110000", "120000", "130000", "210000", "310000", "320000", "330000", "340000", "350000", "370000",

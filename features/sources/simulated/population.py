@@ -101,7 +101,7 @@ def make_parties(first: int, count: int, core_risk: Floats, rng: np.random.Gener
         enterprise=enterprise,
         ability=ability,
         willingness=willingness,
-        monthly_income=np.round(np.exp(log_income), 2),
+        monthly_income=np.asarray(np.round(np.exp(log_income), 2), np.float64),
         age_years=age,
         education=np.minimum(education, len(EDUCATION_LEVELS) - 1),
         region=rng.integers(0, len(REGIONS), count),

@@ -114,4 +114,3 @@ def contact_tables(partition: Partition) -> tuple[pa.Table, pa.Table]:
     })  # fmt: skip
     truth = pa.table({**key, "take_up_untreated": pa.array(untreated), "uplift": pa.array(treated - untreated)})
     return contacts, truth
-

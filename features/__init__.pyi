@@ -1,0 +1,41 @@
+from .catalogue import VIEWS as VIEWS
+from .catalogue import View as View
+from .catalogue import risk_directions as risk_directions
+from .contracts import CONTRACTS as CONTRACTS
+from .contracts import TableLoad as TableLoad
+from .contracts import load_tables as load_tables
+from .definitions import CREDIT_SERVICE as CREDIT_SERVICE
+from .identity import resolve_parties as resolve_parties
+from .query import query as query
+from .snapshots import plus_months as plus_months
+from .snapshots import snapshot_instants as snapshot_instants
+from .store import OnlineReader as OnlineReader
+from .store import OnlineRows as OnlineRows
+from .store import apply_definitions as apply_definitions
+from .store import materialise as materialise
+from .store import open_store as open_store
+from .store import point_in_time_frame as point_in_time_frame
+from .store import service_features as service_features
+from .windows import compute_views as compute_views
+
+__all__ = [
+    "CONTRACTS",
+    "CREDIT_SERVICE",
+    "VIEWS",
+    "OnlineReader",
+    "OnlineRows",
+    "TableLoad",
+    "View",
+    "apply_definitions",
+    "compute_views",
+    "load_tables",
+    "materialise",
+    "open_store",
+    "plus_months",
+    "point_in_time_frame",
+    "query",
+    "resolve_parties",
+    "risk_directions",
+    "service_features",
+    "snapshot_instants",
+]

@@ -1,0 +1,42 @@
+"""The instants at which features are computed: the first of each month, as far as the statements reach."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+from features.errors import ContractBroken
+from features.query import query
+
+_WARM_UP_DAYS: Final = 150
+"""History that the first instant must have behind it; a shorter one would mostly hold empty windows."""
+
+
+def snapshot_instants(canonical: Path) -> list[datetime]:
+    """Month starts (UTC midnight), ascending, from the warm-up to the first one after the last statement.
+
+    Raises:
+        ContractBroken: there are no statements.
+    """
+    first, last = query(
+        "SELECT min(event_timestamp), max(event_timestamp) FROM read_parquet($statements)",
+        {"statements": f"{canonical}/statements/*.parquet"},
+    ).row(0)
+    if first is None:
+        raise ContractBroken("Table 'statements' has no rows, so there is nothing to compute features at.")
+    start = first + timedelta(days=_WARM_UP_DAYS)
+    final = month_start_after(last)
+    instants = [final]
+    while (earlier := plus_months(instants[0], -1)) >= start:
+        instants.insert(0, earlier)
+    return instants
+
+
+def month_start_after(instant: datetime) -> datetime:
+    """The first midnight of the month that follows ``instant``."""
+    return plus_months(datetime(instant.year, instant.month, 1, tzinfo=UTC), 1)
+
+
+def plus_months(month_start: datetime, months: int) -> datetime:
+    """``months`` later (or earlier); for the first day of a month, so that every month has the day."""
+    number = month_start.year * 12 + month_start.month - 1 + months
+    return month_start.replace(year=number // 12, month=number % 12 + 1)

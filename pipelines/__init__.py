@@ -1,0 +1,1 @@
+"""The command line and the jobs that move data through the house."""

@@ -1,0 +1,1 @@
+"""Every HTTP route, and the scorer behind them."""

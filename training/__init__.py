@@ -1,0 +1,1 @@
+"""Training frames -> Ray and LightGBM -> validation -> MLflow registry."""

@@ -1,0 +1,23 @@
+"""What can go wrong between features and a registered model."""
+
+from group.errors import InputError, JinkongError, Unavailable
+
+
+class TrainingError(JinkongError):
+    """Something went wrong in the training room."""
+
+
+class TooFewDefaults(TrainingError, InputError):
+    """A frame with so few defaults (or none) that no model can be fitted or judged on it."""
+
+
+class NoChampion(TrainingError, Unavailable):
+    """The registry has no model that may be served."""
+
+
+class ModelTampered(TrainingError):
+    """A stored model is not the one that was registered: a hash differs."""
+
+
+class RegistryUnavailable(TrainingError, Unavailable):
+    """The MLflow server or its store does not answer."""

@@ -1,0 +1,162 @@
+"""Training frames: who could default, whether they did, and what was known of them, as of past instants."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Final, Literal
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from features import plus_months, query
+from training.errors import TooFewDefaults
+
+_LATEST_STATEMENT_DAYS: Final = 35
+"""A customer is on the books at an instant if a statement of the last 35 days was known by then: the month's own."""
+
+_OUT_OF_TIME_SNAPSHOTS: Final = 3
+_MINIMUM_DEFAULTS: Final = 20
+
+Fold = Literal["fit", "stop", "calibrate", "test", "unused"]
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """How a frame was divided.
+
+    ``out_of_time``: the test lies after the instant at which every training label was known, so nothing that
+    happened in the test period was seen in training. ``out_of_sample``: there is one instant only, and the test holds
+    parties that training never saw.
+    """
+
+    kind: Literal["out_of_time", "out_of_sample"]
+    train_instants: tuple[datetime, ...]
+    test_instants: tuple[datetime, ...]
+
+
+def labelled_population(
+    canonical: Path, instants: Sequence[datetime], horizon_months: int, observed_until: datetime
+) -> pl.DataFrame:
+    """Who was on a company's books and not in default at each instant, and whether they defaulted within the horizon.
+
+    Instants whose horizon ends after ``observed_until`` are left out: their labels are not known yet.
+
+    Returns:
+        ``legal_entity, party_id, event_timestamp, defaulted (bool)``, sorted by these.
+    """
+    known = [instant for instant in instants if plus_months(instant, horizon_months) <= observed_until]
+    windows = pl.DataFrame(
+        {"as_of": known, "until": [plus_months(instant, horizon_months) for instant in known]},
+        schema={"as_of": pl.Datetime("us", "UTC"), "until": pl.Datetime("us", "UTC")},
+    )
+    return query(
+        _POPULATION_SQL,
+        {
+            "statements": f"{canonical}/statements/*.parquet",
+            "defaults": f"{canonical}/defaults/*.parquet",
+            "parties": f"{canonical}/parties/*.parquet",
+            "recent": _LATEST_STATEMENT_DAYS * 86_400_000_000,
+        },
+        windows=windows,
+    )
+
+
+_POPULATION_SQL: Final = """
+WITH on_the_books AS (
+    SELECT DISTINCT statements.legal_entity, parties.party_id, windows.as_of, windows.until
+    FROM read_parquet($statements) AS statements
+    JOIN read_parquet($parties) AS parties USING (legal_entity, customer_id)
+    JOIN windows
+      ON statements.event_timestamp <= windows.as_of
+     AND statements.created_timestamp <= windows.as_of
+     AND epoch_us(windows.as_of) - epoch_us(statements.event_timestamp) < $recent
+),
+first_default AS (
+    SELECT defaults.legal_entity, parties.party_id, min(defaults.event_timestamp) AS defaulted_at
+    FROM read_parquet($defaults) AS defaults
+    JOIN read_parquet($parties) AS parties USING (legal_entity, customer_id)
+    GROUP BY ALL
+)
+SELECT
+    on_the_books.legal_entity,
+    on_the_books.party_id,
+    on_the_books.as_of AS event_timestamp,
+    coalesce(first_default.defaulted_at <= on_the_books.until, false) AS defaulted
+FROM on_the_books
+LEFT JOIN first_default USING (legal_entity, party_id)
+WHERE first_default.defaulted_at IS NULL
+   OR first_default.defaulted_at > on_the_books.as_of
+ORDER BY ALL
+"""
+
+
+def with_folds(population: pl.DataFrame, horizon_months: int) -> tuple[pl.DataFrame, Split]:
+    """Add the column ``fold`` and say how the frame was divided.
+
+    Training parties are divided by a hash of ``party_id`` into ``fit`` (70 %), ``stop`` (early stopping, 15 %) and
+    ``calibrate`` (15 %), so that no party stands on both sides. Out of time, instants between training and test are
+    ``unused``.
+
+    Raises:
+        TooFewDefaults: a fold would hold fewer than 20 defaults.
+    """
+    instants = population["event_timestamp"].unique().sort().to_list()
+    tests = instants[-_OUT_OF_TIME_SNAPSHOTS:]
+    trains = [instant for instant in instants if tests and plus_months(instant, horizon_months) <= tests[0]]
+    ticket = pl.col("party_id").map_elements(_ticket, return_dtype=pl.Float64)
+    if trains:
+        split = Split("out_of_time", tuple(trains), tuple(tests))
+        fold = (
+            pl.when(pl.col("event_timestamp").is_in(tests)).then(pl.lit("test"))
+            .when(~pl.col("event_timestamp").is_in(trains)).then(pl.lit("unused"))
+            .otherwise(_training_fold(ticket))
+        )  # fmt: skip
+    else:
+        split = Split("out_of_sample", tuple(instants), tuple(instants))
+        fold = pl.when(ticket < 0.2).then(pl.lit("test")).otherwise(_training_fold((ticket - 0.2) / 0.8))
+    frame = population.with_columns(fold=fold)
+    _require_defaults(frame)
+    return frame, split
+
+
+def matrix(frame: pl.DataFrame, features: Sequence[str]) -> npt.NDArray[np.float64]:
+    """The features as ``(n, k) float64`` in the given order, NaN for null."""
+    columns = frame.select(pl.col(name).cast(pl.Float64).fill_null(float("nan")) for name in features)
+    return np.ascontiguousarray(columns.to_numpy())
+
+
+def labels(frame: pl.DataFrame) -> npt.NDArray[np.float64]:
+    """``defaulted`` as ``(n,) float64`` of 0 and 1."""
+    return frame["defaulted"].cast(pl.Float64).to_numpy()
+
+
+def data_hash(frame: pl.DataFrame) -> str:
+    """SHA-256 over the columns' names, types and values in row order: the same frame has the same hash anywhere."""
+    digest = hashlib.sha256(repr(list(frame.schema.items())).encode())
+    digest.update(frame.hash_rows(seed=0).to_numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _training_fold(ticket: pl.Expr) -> pl.Expr:
+    return (
+        pl.when(ticket < 0.7).then(pl.lit("fit")).when(ticket < 0.85).then(pl.lit("stop"))
+        .otherwise(pl.lit("calibrate"))
+    )  # fmt: skip
+
+
+def _ticket(party_id: str) -> float:
+    """A number from 0 to 1 that depends on the party alone, not on the run, the machine or the library's version."""
+    return int.from_bytes(hashlib.blake2b(party_id.encode(), digest_size=8).digest()) / 2**64
+
+
+def _require_defaults(frame: pl.DataFrame) -> None:
+    counts = dict(frame.filter("defaulted").group_by("fold").len().iter_rows())
+    for fold in ("fit", "stop", "calibrate", "test"):
+        if counts.get(fold, 0) < _MINIMUM_DEFAULTS:
+            raise TooFewDefaults(
+                f"The {fold} fold holds {counts.get(fold, 0)} defaults; at least {_MINIMUM_DEFAULTS} are needed. "
+                "Load a longer history or more customers."
+            )
