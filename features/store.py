@@ -1,9 +1,6 @@
 """The feature store: apply the definitions, fill the online store, read features as of an instant or as of now."""
 
-import contextlib
-import io
-import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,6 +18,7 @@ from features.definitions import CREDIT_SERVICE, ENTITIES, available_views, cred
 from features.errors import FeatureFromTheFuture, MaterialisationIncomplete
 from features.query import query
 from features.windows import ENTITY_COLUMNS
+from group.libraries import hushed
 from group.settings import Settings
 
 _ONLINE_BATCH: Final = 1_000
@@ -48,7 +46,7 @@ def apply_definitions(store: FeatureStore, features: Path) -> dict[str, int]:
     """Register the views that were computed and the service over them; return the features of each view."""
     views = available_views(features)
     in_feast = feature_views(views, features)
-    with _quietly():
+    with hushed():
         store.apply([*ENTITIES, *in_feast, credit_service(in_feast)])
     return {view.name: len(view.features) for view in views}
 
@@ -74,7 +72,7 @@ def materialise(
         progress(view.name)
         keys = _keys_at(features / view.name, as_of)
         sample = keys.gather_every(-(-len(keys) // _COUNTED) or 1)
-        with _quietly():
+        with hushed():
             # Feast's range is closed at both ends; a narrow one leaves the month before alone.
             store.materialize(as_of - timedelta(seconds=1), as_of, feature_views=[view.name])
         found = _count_online(store, view.name, sample)
@@ -100,7 +98,7 @@ def point_in_time_frame(store: FeatureStore, entities: pl.DataFrame, service: st
         time to live. Rows dated or created after the instant are never used.
     """
     numbered = entities.with_row_index("entity_row")
-    with _quietly():
+    with hushed():
         joined = store.get_historical_features(
             entity_df=numbered.to_pandas(),
             features=store.get_feature_service(service),
@@ -211,11 +209,3 @@ def _online_store(url: str, home: Path) -> dict[str, Any]:
         "user": address.username or "postgres",
         "password": address.password or "",
     }
-
-
-@contextlib.contextmanager
-def _quietly() -> Iterator[None]:
-    """Keep Feast's prints and the warnings of its back ends off the terminal; our own progress is shown instead."""
-    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-        warnings.simplefilter("ignore")
-        yield

@@ -1,1 +1,5 @@
 """Training frames -> Ray and LightGBM -> validation -> MLflow registry."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -54,7 +54,8 @@ def grow_on_ray(workers: int, scratch: Path) -> Grow:
     """A way to grow a booster on ``workers`` Ray workers, each with its share of the rows.
 
     One worker gives the very trees that ``grow_here`` gives. With more, histograms are summed across workers
-    (LightGBM's ``tree_learner=data``): the trees are those of all rows, up to the rounding of the sums.
+    (LightGBM's ``tree_learner=data``), so every split is chosen on all rows; bin edges and bagged rows are drawn by
+    each worker from its own share, so the trees differ a little from one worker's, and their quality does not.
 
     Args:
         workers: number of Ray workers.

@@ -1,0 +1,33 @@
+"""How third-party libraries behave in our processes: no telemetry, no chatter, no endless retries."""
+
+import contextlib
+import io
+import os
+import warnings
+from collections.abc import Iterator
+from typing import Final
+
+_SWITCHES: Final = {
+    # A group's customers are nobody else's business.
+    "DO_NOT_TRACK": "1",
+    "FEAST_USAGE": "False",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    # A registry that is down should be reported in seconds; seven retries take minutes.
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+}
+
+
+def prepare_libraries() -> None:
+    """Set the libraries' own switches, before they are imported. What the user has set stays."""
+    for name, value in _SWITCHES.items():
+        os.environ.setdefault(name, value)
+
+
+@contextlib.contextmanager
+def hushed() -> Iterator[None]:
+    """Within, prints and warnings go nowhere; exceptions come through. Our own progress replaces the chatter."""
+    silence = io.StringIO()
+    with warnings.catch_warnings(), contextlib.redirect_stdout(silence), contextlib.redirect_stderr(silence):
+        warnings.simplefilter("ignore")
+        yield

@@ -1,0 +1,51 @@
+from .candidates import Candidate as Candidate
+from .candidates import CreditFrame as CreditFrame
+from .candidates import credit_frame as credit_frame
+from .candidates import train_candidate as train_candidate
+from .credit import CreditModel as CreditModel
+from .credit import CreditParameters as CreditParameters
+from .distributed import cross_validated_auc as cross_validated_auc
+from .distributed import grow_on_ray as grow_on_ray
+from .distributed import ray_session as ray_session
+from .errors import ModelTampered as ModelTampered
+from .errors import NoChampion as NoChampion
+from .errors import RegistryUnavailable as RegistryUnavailable
+from .frames import labels as labels
+from .frames import matrix as matrix
+from .registry import CHAMPION as CHAMPION
+from .registry import MODEL_NAME as MODEL_NAME
+from .registry import RegisteredModel as RegisteredModel
+from .registry import champion as champion
+from .registry import promote as promote
+from .registry import register as register
+from .scale import score_points as score_points
+from .validation import Performance as Performance
+from .validation import Validation as Validation
+from .validation import performance as performance
+
+__all__ = [
+    "CHAMPION",
+    "MODEL_NAME",
+    "Candidate",
+    "CreditFrame",
+    "CreditModel",
+    "CreditParameters",
+    "ModelTampered",
+    "NoChampion",
+    "Performance",
+    "RegisteredModel",
+    "RegistryUnavailable",
+    "Validation",
+    "champion",
+    "credit_frame",
+    "cross_validated_auc",
+    "grow_on_ray",
+    "labels",
+    "matrix",
+    "performance",
+    "promote",
+    "ray_session",
+    "register",
+    "score_points",
+    "train_candidate",
+]

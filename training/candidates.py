@@ -1,0 +1,122 @@
+"""From a labelled frame to a candidate: a trained, validated model with all that a committee asks about it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import pandas as pd
+import polars as pl
+from feast import FeatureStore
+from matplotlib.figure import Figure
+
+from features import point_in_time_frame, risk_directions
+from training.credit import CreditModel, CreditParameters, Grow, TrainingMatrices, Vector, grow_here, train_credit_model
+from training.frames import Fold, Split, data_hash, labelled_population, labels, matrix, with_folds
+from training.plots import validation_plots
+from training.validation import ScoredRows, Validation, validate_candidate
+
+_EXAMPLE_ROWS = 3
+
+
+@dataclass(frozen=True)
+class CreditFrame:
+    """Labelled rows with their features as known at the time, and how they are divided.
+
+    ``rows`` has ``legal_entity, party_id, event_timestamp, defaulted, fold``, then ``features`` in order.
+    """
+
+    rows: pl.DataFrame
+    features: tuple[str, ...]
+    split: Split
+
+    def fold(self, name: Fold) -> pl.DataFrame:
+        """The rows of one fold."""
+        return self.rows.filter(pl.col("fold") == name)
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A trained model with what the registry keeps of how it came about.
+
+    ``example`` holds a few feature rows, for the signature and for whoever tries the model in MLflow.
+    ``test_pd`` is the test fold's ``legal_entity, party_id, event_timestamp, defaulted, probability_of_default``.
+    """
+
+    model: CreditModel
+    parameters: CreditParameters
+    validation: Validation
+    split: Split
+    data_hash: str
+    example: pd.DataFrame
+    plots: Mapping[str, Figure]
+    test_pd: pl.DataFrame
+
+
+def credit_frame(
+    store: FeatureStore,
+    canonical: Path,
+    instants: Sequence[datetime],
+    features: Sequence[str],
+    *,
+    horizon_months: int,
+    observed_until: datetime,
+) -> CreditFrame:
+    """Join what was known of each labelled party at each instant, through Feast.
+
+    Raises:
+        TooFewDefaults: a fold would hold fewer than 20 defaults.
+    """
+    population = labelled_population(canonical, instants, horizon_months, observed_until)
+    divided, split = with_folds(population, horizon_months)
+    used = divided.filter(pl.col("fold") != "unused")
+    return CreditFrame(point_in_time_frame(store, used), tuple(features), split)
+
+
+def train_candidate(
+    frame: CreditFrame,
+    parameters: CreditParameters,
+    *,
+    threads: int,
+    grow: Grow = grow_here,
+    champion: CreditModel | None = None,
+) -> Candidate:
+    """Fit on the training folds, calibrate, judge on the test fold, and hold against ``champion`` if there is one."""
+    fit, stop, calibrate, test = (frame.fold(name) for name in ("fit", "stop", "calibrate", "test"))
+    matrices = TrainingMatrices(
+        matrix(fit, frame.features), labels(fit), matrix(stop, frame.features), labels(stop)
+    )  # fmt: skip
+    model = train_credit_model(
+        matrices,
+        matrix(calibrate, frame.features),
+        labels(calibrate),
+        frame.features,
+        risk_directions(list(frame.features)),
+        parameters,
+        threads=threads,
+        grow=grow,
+    )
+    fitted = ScoredRows(matrices.fit_rows, matrices.fit_labels, model.probability_of_default(matrices.fit_rows))
+    test_rows = matrix(test, frame.features)
+    tested = ScoredRows(test_rows, labels(test), model.probability_of_default(test_rows))
+    validation = validate_candidate(
+        fitted, tested, frame.features, champion_pd=_champion_pd(champion, test)
+    )  # fmt: skip
+    key = ["legal_entity", "party_id", "event_timestamp", "defaulted"]
+    return Candidate(
+        model=model,
+        parameters=parameters,
+        validation=validation,
+        split=frame.split,
+        data_hash=data_hash(frame.rows),
+        example=fit.select(frame.features).head(_EXAMPLE_ROWS).to_pandas(),
+        plots=validation_plots(model, fitted, tested, validation),
+        test_pd=test.select(*key, probability_of_default=pl.Series(tested.pd)),
+    )
+
+
+def _champion_pd(champion: CreditModel | None, test: pl.DataFrame) -> Vector | None:
+    # A champion that wants features which are no longer computed cannot be held against on these rows.
+    if champion is None or not set(champion.features) <= set(test.columns):
+        return None
+    return champion.probability_of_default(matrix(test, champion.features))
