@@ -12,6 +12,7 @@ from .snapshots import snapshot_instants as snapshot_instants
 from .store import OnlineReader as OnlineReader
 from .store import OnlineRows as OnlineRows
 from .store import apply_definitions as apply_definitions
+from .store import forget as forget
 from .store import materialise as materialise
 from .store import open_store as open_store
 from .store import point_in_time_frame as point_in_time_frame
@@ -28,6 +29,7 @@ __all__ = [
     "View",
     "apply_definitions",
     "compute_views",
+    "forget",
     "load_tables",
     "materialise",
     "open_store",

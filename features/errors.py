@@ -1,6 +1,6 @@
 """What can go wrong between raw data and features."""
 
-from group.errors import InputError, JinkongError
+from group.errors import InputError, JinkongError, Unavailable
 
 
 class FeatureError(JinkongError):
@@ -29,3 +29,7 @@ class MaterialisationIncomplete(FeatureError):
 
 class UnknownParty(FeatureError, InputError):
     """A party of which a company has no features."""
+
+
+class FeatureStoreUnavailable(FeatureError, Unavailable):
+    """The online store does not answer, or holds no definitions yet."""

@@ -1,6 +1,8 @@
 """The feature store: apply the definitions, fill the online store, read features as of an instant or as of now."""
 
-from collections.abc import Callable, Sequence
+import contextlib
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -9,19 +11,23 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 import polars as pl
+import psycopg
+import redis
 from feast import FeatureStore, RepoConfig
+from feast.errors import FeastError
 from feast.protos.feast.serving.ServingService_pb2 import FieldStatus
 from sqlalchemy.engine import make_url
 
 from features.catalogue import VIEWS
 from features.definitions import CREDIT_SERVICE, ENTITIES, available_views, credit_service, feature_views
-from features.errors import FeatureFromTheFuture, MaterialisationIncomplete
+from features.errors import FeatureFromTheFuture, FeatureStoreUnavailable, MaterialisationIncomplete
 from features.query import query
 from features.windows import ENTITY_COLUMNS
 from group.libraries import hushed
 from group.settings import Settings
 
 _ONLINE_BATCH: Final = 1_000
+_REDIS_SECONDS: Final = 5
 _COUNTED: Final = 5_000
 """Keys of a view that are read back after materialising: all of a small one, evenly spread ones of a large one."""
 
@@ -49,6 +55,12 @@ def apply_definitions(store: FeatureStore, features: Path) -> dict[str, int]:
     with hushed():
         store.apply([*ENTITIES, *in_feast, credit_service(in_feast)])
     return {view.name: len(view.features) for view in views}
+
+
+def forget(store: FeatureStore) -> None:
+    """Drop the definitions and everything online: before another data set takes this one's place."""
+    with hushed(), _store_errors():
+        store.teardown()
 
 
 def materialise(
@@ -132,17 +144,33 @@ class OnlineReader:
     """Reads features of parties as a company sees them now. One reader serves many threads."""
 
     def __init__(self, store: FeatureStore, features: Sequence[str], service: str = CREDIT_SERVICE) -> None:
-        """Read ``features`` of ``service``, in this order."""
+        """Read ``features`` of ``service``, in this order.
+
+        Raises:
+            FeatureStoreUnavailable: the service is not defined there, or lacks one of the features.
+        """
         self._store = store
-        self._service = store.get_feature_service(service)
         self._features = list(features)
+        with _store_errors():
+            self._service = store.get_feature_service(service)
+            missing = sorted(set(features) - set(service_features(store, service)))
+        if missing:
+            raise FeatureStoreUnavailable(
+                f"The feature service '{service}' lacks {len(missing)} of the features asked for, such as "
+                f"'{missing[0]}'; run `jinkong features` and `jinkong train` again."
+            )
 
     def read(self, parties: Sequence[tuple[str, str]]) -> OnlineRows:
-        """Features of ``(legal_entity, party_id)`` pairs, from the online store."""
-        response = self._store.get_online_features(
-            features=self._service,
-            entity_rows=[dict(zip(ENTITY_COLUMNS, party, strict=True)) for party in parties],
-        ).proto
+        """Features of ``(legal_entity, party_id)`` pairs, from the online store.
+
+        Raises:
+            FeatureStoreUnavailable: the online store does not answer.
+        """
+        with _store_errors():
+            response = self._store.get_online_features(
+                features=self._service,
+                entity_rows=[dict(zip(ENTITY_COLUMNS, party, strict=True)) for party in parties],
+            ).proto
         columns = dict(zip(response.metadata.feature_names.val, response.results, strict=True))
         values = np.full((len(parties), len(self._features)), np.nan)
         found = np.zeros(len(parties), np.bool_)
@@ -158,6 +186,19 @@ class OnlineReader:
                 if value.HasField("double_val"):
                     values[row, place] = value.double_val
         return OnlineRows(values, found, as_of)
+
+
+@contextlib.contextmanager
+def _store_errors() -> Iterator[None]:
+    """What Feast and its stores raise when one of them is away, as one error of ours."""
+    try:
+        yield
+    except (FeastError, redis.RedisError, psycopg.Error, sqlite3.Error, OSError) as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+        raise FeatureStoreUnavailable(
+            f"The feature store does not answer: {reason}. Run `jinkong features` if it was never filled, "
+            "and `jinkong doctor` to see what is in the way."
+        ) from None
 
 
 def _keys_at(folder: Path, as_of: datetime) -> pl.DataFrame:
@@ -197,6 +238,7 @@ def _online_store(url: str, home: Path) -> dict[str, Any]:
     address = make_url(url)
     if address.drivername == "redis":
         parts = [f"{address.host}:{address.port or 6379}", f"db={address.database or 0}"]
+        parts += [f"socket_connect_timeout={_REDIS_SECONDS}", f"socket_timeout={_REDIS_SECONDS}"]
         if address.password:
             parts.append(f"password={address.password}")
         return {"type": "redis", "connection_string": ",".join(parts)}

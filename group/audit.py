@@ -117,6 +117,18 @@ def append(connection: Connection, event: AuditEvent, recorded_at: datetime) -> 
     return record
 
 
+def canonical_json(payload: Mapping[str, Any]) -> str:
+    """The one text of a payload: keys sorted, no spaces, numbers as the shortest text that reads back the same.
+
+    Raises:
+        InvalidAuditEvent: it is not JSON (NaN and infinities are not).
+    """
+    try:
+        return json.dumps(payload, ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":"))
+    except (TypeError, ValueError) as error:
+        raise InvalidAuditEvent(f"The payload of an audit event is not JSON: {error}.") from None
+
+
 def find(connection: Connection, legal_entity: str, subject: str) -> list[AuditRecord]:
     """The records of one company about one subject, oldest first."""
     rows = connection.execute(
@@ -192,10 +204,7 @@ def _canonical(event: AuditEvent) -> str:
         text = getattr(event, name)
         if not text or len(text) > limit:
             raise InvalidAuditEvent(f"The {name} of an audit event must have 1 to {limit} characters, not {len(text)}.")
-    try:
-        return json.dumps(event.payload, ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":"))
-    except (TypeError, ValueError) as error:
-        raise InvalidAuditEvent(f"The payload of '{event.action}' is not JSON: {error}.") from None
+    return canonical_json(event.payload)
 
 
 def _recomputed(record: AuditRecord) -> str:

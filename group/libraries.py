@@ -3,6 +3,7 @@
 import contextlib
 import io
 import os
+import sys
 import warnings
 from collections.abc import Iterator
 from typing import Final
@@ -22,6 +23,9 @@ def prepare_libraries() -> None:
     """Set the libraries' own switches, before they are imported. What the user has set stays."""
     for name, value in _SWITCHES.items():
         os.environ.setdefault(name, value)
+    if not sys.warnoptions:
+        # What libraries warn of is for those who maintain this code; the tests show it.
+        warnings.simplefilter("ignore")
 
 
 @contextlib.contextmanager

@@ -16,6 +16,7 @@ from .registry import CHAMPION as CHAMPION
 from .registry import MODEL_NAME as MODEL_NAME
 from .registry import RegisteredModel as RegisteredModel
 from .registry import champion as champion
+from .registry import model_version as model_version
 from .registry import promote as promote
 from .registry import register as register
 from .scale import score_points as score_points
@@ -42,6 +43,7 @@ __all__ = [
     "grow_on_ray",
     "labels",
     "matrix",
+    "model_version",
     "performance",
     "promote",
     "ray_session",

@@ -6,7 +6,7 @@ The same code runs on a laptop and on a cluster (``JINKONG_RAY_ADDRESS``); there
 import contextlib
 import logging
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -90,7 +90,7 @@ def grow_on_ray(workers: int, scratch: Path) -> Grow:
 def cross_validated_auc(
     rows: Matrix,
     labels: Vector,
-    directions: list[int],
+    directions: Sequence[int],
     parameters: CreditParameters,
     *,
     trees: int,

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import mlflow
+from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, DataType, Schema
@@ -47,6 +48,7 @@ class RegisteredModel:
     sha256: str
     run_id: str
     fingerprint: str
+    source: str
 
 
 def register(candidate: Candidate, settings: Settings, *, source: str, fingerprint: str) -> RegisteredModel:
@@ -80,9 +82,9 @@ def register(candidate: Candidate, settings: Settings, *, source: str, fingerpri
         booster, parameters = candidate.model.to_texts()
         digest = _sha256(booster, parameters)
         logged = _log_model(candidate, booster, parameters)
-        for tag, value in ((_SHA256, digest), ("fingerprint", fingerprint)):
+        for tag, value in ((_SHA256, digest), ("fingerprint", fingerprint), ("source", source)):
             client.set_model_version_tag(MODEL_NAME, logged, tag, value)
-        return RegisteredModel(candidate.model, MODEL_NAME, logged, digest, run.info.run_id, fingerprint)
+        return RegisteredModel(candidate.model, MODEL_NAME, logged, digest, run.info.run_id, fingerprint, source)
 
 
 def promote(registered: RegisteredModel, settings: Settings) -> None:
@@ -103,7 +105,7 @@ def champion(settings: Settings) -> RegisteredModel:
         ModelTampered: the stored files are not the ones that were registered.
         RegistryUnavailable: MLflow does not answer.
     """
-    with _client(settings) as client, tempfile.TemporaryDirectory() as folder:
+    with _client(settings) as client:
         try:
             entry = client.get_model_version_by_alias(MODEL_NAME, CHAMPION)
         except MlflowException as error:
@@ -113,24 +115,18 @@ def champion(settings: Settings) -> RegisteredModel:
                 f"The registry {_shown(settings)} has no model '{MODEL_NAME}' with the alias '{CHAMPION}'; "
                 "run `jinkong train`."
             ) from None
-        stored = Path(
-            mlflow.artifacts.download_artifacts(f"models:/{MODEL_NAME}/{entry.version}", dst_path=folder)
-        ) / "artifacts"  # fmt: skip
-        booster, parameters = ((stored / name).read_text() for name in (_BOOSTER, _PARAMETERS))
-    digest = _sha256(booster, parameters)
-    if digest != entry.tags.get(_SHA256):
-        raise ModelTampered(
-            f"Version {entry.version} of '{MODEL_NAME}' is not the one that was registered: its SHA-256 is {digest}, "
-            f"registered was {entry.tags.get(_SHA256, 'none')}. Train again, or put the alias on another version."
-        )
-    return RegisteredModel(
-        CreditModel.from_texts(booster, parameters),
-        MODEL_NAME,
-        str(entry.version),
-        digest,
-        entry.run_id,
-        entry.tags.get("fingerprint", ""),
-    )
+        return _loaded(entry)
+
+
+def model_version(version: str, settings: Settings) -> RegisteredModel:
+    """A version of the model, champion or not: what answered when a past score was given.
+
+    Raises:
+        ModelTampered: the stored files are not the ones that were registered.
+        RegistryUnavailable: MLflow does not answer, or has no such version.
+    """
+    with _client(settings) as client:
+        return _loaded(client.get_model_version(MODEL_NAME, version))
 
 
 def git_commit() -> str:
@@ -148,6 +144,22 @@ def _git(*arguments: str) -> str:
     folder = Path(__file__).parent
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True, timeout=10)  # noqa: S603
     return done.stdout.strip()
+
+
+def _loaded(entry: ModelVersion) -> RegisteredModel:
+    with tempfile.TemporaryDirectory() as folder:
+        uri = f"models:/{MODEL_NAME}/{entry.version}"
+        stored = Path(mlflow.artifacts.download_artifacts(uri, dst_path=folder)) / "artifacts"
+        booster, parameters = ((stored / name).read_text() for name in (_BOOSTER, _PARAMETERS))
+    digest = _sha256(booster, parameters)
+    if digest != entry.tags.get(_SHA256):
+        raise ModelTampered(
+            f"Version {entry.version} of '{MODEL_NAME}' is not the one that was registered: its SHA-256 is {digest}, "
+            f"registered was {entry.tags.get(_SHA256, 'none')}. Train again, or put the alias on another version."
+        )
+    model = CreditModel.from_texts(booster, parameters)
+    fingerprint, source = (entry.tags.get(tag, "") for tag in ("fingerprint", "source"))
+    return RegisteredModel(model, MODEL_NAME, str(entry.version), digest, entry.run_id, fingerprint, source)
 
 
 def _log_model(candidate: Candidate, booster: str, parameters: str) -> str:

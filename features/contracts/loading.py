@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ import duckdb
 import polars as pl
 
 from features.contracts.tables import CONTRACTS, REQUIRED_TABLES, TableContract
-from features.contracts.validation import REJECTION_SCHEMA, validate
+from features.contracts.validation import REJECTION_SCHEMA, rules_broken, validate
 from features.errors import ContractBroken
 from features.sources.files import read_table, table_files
 
@@ -61,13 +60,14 @@ def load_tables(
             f"{raw} has no table {', '.join(absent)}; put <table>.csv, <table>.csv.gz, <table>.parquet or a folder "
             "<table> with such files there."
         )
+    shutil.rmtree(canonical, ignore_errors=True)
     for folder in (canonical, quarantine):
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=True)
     loads = []
     known_customers = None
     for name, contract in CONTRACTS.items():
         if not files[name]:
+            (quarantine / f"{name}.parquet").unlink(missing_ok=True)
             continue
         progress(name)
         loads.append(_load_table(contract, files[name], canonical, quarantine, known_customers))
@@ -103,8 +103,7 @@ def _load_table(
     broken.write_parquet(quarantine / f"{contract.name}.parquet")
     if len(files) > 1:
         _require_unique_across_files(contract, folder)
-    rules = Counter(f"{column}: {rule}" for column, rule in broken.select("column", "rule").iter_rows())
-    return TableLoad(contract.name, read, kept, rejected, tuple(ignored), dict(rules.most_common()))
+    return TableLoad(contract.name, read, kept, rejected, tuple(ignored), rules_broken(broken))
 
 
 def _require_unique_across_files(contract: TableContract, folder: Path) -> None:

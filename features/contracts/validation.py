@@ -1,5 +1,6 @@
 """Hold a table against its contract: keep what is right, and say of each rejected row where and why it is not."""
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -193,3 +194,9 @@ def _with_raw_row(broken: pl.DataFrame, raw: pl.DataFrame, file: str) -> pl.Data
 
 def _no_rejections() -> pl.DataFrame:
     return pl.DataFrame(schema={ROW_NUMBER: pl.UInt32, "column": pl.String, "value": pl.String, "rule": pl.String})
+
+
+def rules_broken(rejections: pl.DataFrame) -> dict[str, int]:
+    """How often each rule was broken, by ``column: rule``, the most frequent first."""
+    rules = Counter(f"{column}: {rule}" for column, rule in rejections.select("column", "rule").iter_rows())
+    return dict(rules.most_common())

@@ -12,8 +12,9 @@ from typing import Final
 import pandera.polars as pa
 import polars as pl
 
-from features.contracts import TableContract, Verdict, validate
+from features.contracts import TableContract, TableLoad, validate
 from features.contracts.tables import AMOUNT
+from features.contracts.validation import rules_broken
 from features.errors import ContractBroken
 from features.sources.files import read_table
 
@@ -67,7 +68,7 @@ _CONTRACT: Final = TableContract(
 )
 
 
-def read_uci_credit_card(path: Path, raw: Path, quarantine: Path, *, rejected_share_limit: float) -> Verdict:
+def read_uci_credit_card(path: Path, raw: Path, quarantine: Path, *, rejected_share_limit: float) -> TableLoad:
     """Write ``customers``, ``facilities``, ``loans``, ``statements`` and ``defaults`` below ``raw``.
 
     Rows of the file that are not what UCI documents go to ``quarantine/uci_credit_card.parquet``.
@@ -105,7 +106,14 @@ def read_uci_credit_card(path: Path, raw: Path, quarantine: Path, *, rejected_sh
         folder = raw / name
         folder.mkdir(parents=True, exist_ok=True)
         table.write_parquet(folder / "part-00000.parquet")
-    return verdict
+    return TableLoad(
+        _CONTRACT.name,
+        rows,
+        len(verdict.kept),
+        verdict.rows_rejected,
+        verdict.ignored_columns,
+        rules_broken(verdict.rejections),
+    )
 
 
 def _with_known_names(frame: pl.DataFrame) -> pl.DataFrame:

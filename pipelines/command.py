@@ -1,0 +1,226 @@
+"""The ``jinkong`` command."""
+
+import sys
+from datetime import UTC, datetime
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from group.errors import InputError, JinkongError
+from group.libraries import prepare_libraries
+from group.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from rich.console import Console
+
+    from features.sources.deliveries import Source
+    from pipelines.progress import TerminalProgress
+
+app = typer.Typer(
+    name="jinkong",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    help="Customer intelligence and risk scoring for financial holding groups (金控).\n\n"
+    "Raw data become a served score in four steps: [bold]data[/bold], [bold]features[/bold], [bold]train[/bold], "
+    "[bold]serve[/bold]; [bold]demo[/bold] runs them all. A step that is run again does only what has changed. "
+    "Everything is kept below the home folder: JINKONG_HOME, by default ./var.",
+    epilog="Settings are environment variables: jinkong doctor --settings lists them.",
+)
+
+
+class SourceName(str, Enum):  # noqa: UP042 - Typer shows the values of a str enum
+    """Where data come from."""
+
+    simulated = "simulated"
+    uci_credit_card = "uci-credit-card"
+    folder = "folder"
+
+
+class SizeName(str, Enum):  # noqa: UP042
+    """How large a group is simulated."""
+
+    small = "small"
+    medium = "medium"
+    large = "large"
+
+
+SourceOption = Annotated[
+    SourceName,
+    typer.Option(
+        help="[bold]simulated[/bold]: a made-up group; [bold]uci-credit-card[/bold]: the UCI file "
+        "'default of credit card clients'; [bold]folder[/bold]: your own tables as CSV or Parquet"
+    ),
+]
+PathOption = Annotated[
+    Path | None, typer.Option(help="the file of uci-credit-card, or the folder of tables", show_default=False)
+]
+SizeOption = Annotated[
+    SizeName,
+    typer.Option(
+        help="of the simulated group: small 5k parties and 0.5M transactions, medium 50k and 10M, large 500k and 100M"
+    ),
+]
+SeedOption = Annotated[
+    int | None,
+    typer.Option(help="of the simulated group; the same seed gives the same group", show_default=False, min=0),
+]
+AgainOption = Annotated[bool, typer.Option("--again", help="do it even if nothing has changed")]
+
+
+@app.command()
+def data(
+    source: SourceOption = SourceName.simulated,
+    path: PathOption = None,
+    size: SizeOption = SizeName.small,
+    seed: SeedOption = None,
+    observed_until: Annotated[
+        datetime | None,
+        typer.Option(
+            formats=["%Y-%m-%d"],
+            help="of a folder: defaults before this day (UTC) are known completely",
+            show_default=False,
+        ),
+    ] = None,
+    horizon_months: Annotated[
+        int, typer.Option(min=1, max=60, help="of a folder: a default within so many months is the label")
+    ] = 12,
+    again: AgainOption = False,
+) -> None:
+    """Load raw tables through their contracts; bad rows go to quarantine with the reason."""
+    from pipelines.jobs.data import load_data
+    from pipelines.told import tell_data
+
+    settings = load_settings()
+    with _working(settings):
+        chosen = _source(source, path, size, seed, observed_until, horizon_months)
+        tell_data(_console(), load_data(settings, chosen, _reporter(), again=again))
+
+
+@app.command()
+def features(again: AgainOption = False) -> None:
+    """Compute windowed features at every month start, register them in Feast, bring the latest online."""
+    from pipelines.jobs.features import build_features
+    from pipelines.told import tell_features
+
+    settings = load_settings()
+    with _working(settings):
+        tell_features(_console(), build_features(settings, _reporter(), again=again))
+
+
+@app.command()
+def train(again: AgainOption = False) -> None:
+    """Train the credit model on Ray, validate it out of time, and make it champion in MLflow if it may be."""
+    from pipelines.jobs.training import train_champion
+    from pipelines.told import tell_training
+
+    settings = load_settings()
+    with _working(settings):
+        tell_training(_console(), train_champion(settings, _reporter(), again=again))
+
+
+@app.command()
+def serve() -> None:
+    """Serve the API until Ctrl-C. It starts without a champion too, and is ready as soon as there is one."""
+    from serving import serve as run
+
+    settings = load_settings()
+    if settings.port:
+        _console(error=True).print(f"The API's page: http://{settings.host}:{settings.port}/docs", highlight=False)
+    run(settings)
+
+
+@app.command()
+def demo(
+    source: SourceOption = SourceName.simulated,
+    path: PathOption = None,
+    size: SizeOption = SizeName.small,
+    seed: SeedOption = None,
+    keep: Annotated[bool, typer.Option("--keep", help="leave the API up at the end")] = False,
+) -> None:
+    """Run all steps from raw data to ten scores over HTTP, below HOME/demo, and say where to look."""
+    from pipelines.demo import run_demo
+
+    settings = load_settings()
+    if source is SourceName.folder:
+        raise InputError(
+            "The demo runs on 'simulated' or 'uci-credit-card'; for your own tables run data, features, train."
+        )
+    run_demo(settings, _source(source, path, size, seed), _reporter(), _console(), keep=keep)
+
+
+@app.command()
+def doctor(
+    settings_list: Annotated[bool, typer.Option("--settings", help="list every setting and end")] = False,
+    migrate: Annotated[
+        bool, typer.Option("--migrate", help="bring the database's tables to this version first")
+    ] = False,
+) -> None:
+    """Check this machine and every configured address, and say what to do about what is wrong."""
+    from pipelines import doctor as practice
+
+    if settings_list:
+        practice.tell_settings(_console())
+        return
+    if not practice.examine(load_settings(), _console(), migrate_first=migrate):
+        raise typer.Exit(3)
+
+
+def main() -> None:
+    """Run the command. An error of ours is one sentence on stderr and an exit code; nobody is shown a traceback."""
+    prepare_libraries()
+    try:
+        app()
+    except JinkongError as error:
+        _console(error=True).print(f"jinkong: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _source(
+    name: SourceName,
+    path: Path | None,
+    size: SizeName,
+    seed: int | None,
+    observed_until: datetime | None = None,
+    horizon_months: int = 12,
+) -> "Source":
+    from features.sources.deliveries import DEFAULT_SEED, FolderSource, SimulatedSource, UciCreditCardSource
+
+    if name is SourceName.simulated:
+        if path is not None:
+            raise InputError("--path is for --source uci-credit-card or folder; the simulated group needs none.")
+        return SimulatedSource(size.value, DEFAULT_SEED if seed is None else seed)
+    if path is None:
+        what = "the CSV file" if name is SourceName.uci_credit_card else "the folder of tables"
+        raise InputError(f"--source {name.value} needs --path, {what}.")
+    if name is SourceName.uci_credit_card:
+        return UciCreditCardSource(path)
+    if observed_until is None:
+        raise InputError("--source folder needs --observed-until, the day up to which all defaults are in the tables.")
+    return FolderSource(path, observed_until.replace(tzinfo=UTC), horizon_months)
+
+
+def _working(settings: Settings) -> "AbstractContextManager[None]":
+    from pipelines.steps import working_in
+    from pipelines.workspace import Workspace
+
+    return working_in(Workspace.of(settings))
+
+
+def _reporter() -> "TerminalProgress":
+    from pipelines.progress import TerminalProgress
+
+    return TerminalProgress()
+
+
+def _console(*, error: bool = False) -> "Console":
+    from rich.console import Console
+
+    # The stream as it is now: libraries are hushed by redirecting it, our own words are not.
+    return Console(file=sys.stderr if error else sys.stdout)

@@ -1,0 +1,188 @@
+"""The demonstration: every step from raw data to ten scores over HTTP, and a summary of what was seen."""
+
+import json
+import shlex
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import polars as pl
+from rich.console import Console
+from rich.table import Table
+
+from features.sources.deliveries import Source
+from group.settings import Settings
+from pipelines.api_process import start_api
+from pipelines.jobs.data import load_data
+from pipelines.jobs.features import build_features
+from pipelines.jobs.training import train_champion
+from pipelines.memory import peak_memory
+from pipelines.oracle import OracleComparison, compare_with_oracle
+from pipelines.progress import Reporter
+from pipelines.steps import StepRecord, working_in
+from pipelines.told import tell_data, tell_features, tell_training
+from pipelines.workspace import Workspace
+from training.registry import git_commit
+
+_PARTIES = 10
+
+
+@dataclass(frozen=True)
+class DemoResult:
+    """Where the demonstration worked, and what it left running."""
+
+    summary: Path
+    api_url: str
+    api_pid: int | None
+
+
+def run_demo(settings: Settings, source: Source, reporter: Reporter, console: Console, *, keep: bool) -> DemoResult:
+    """Run the steps a user runs one by one, start the API, score ten parties, say where to look.
+
+    Everything lies below ``<home>/demo/<source>``; the summary also stands in ``<home>/demo/summary.json``.
+    With ``keep``, the API stays up after this returns.
+    """
+    demo_home = settings.home / "demo"
+    own = settings.at(demo_home / source.name)
+    workspace = Workspace.of(own)
+    console.print(f"[bold]Jinkong demo[/bold]: {source.name} in {workspace.home}\n")
+    seconds: dict[str, float] = {}
+    with working_in(workspace), peak_memory() as memory:
+        records = _steps(own, source, reporter, console, seconds)
+        began = time.monotonic()
+        oracle = compare_with_oracle(workspace)
+        if oracle is not None:
+            console.print(
+                f"  the oracle, which knows the true PD, has a Gini of {oracle.oracle_gini:.4f} on these rows "
+                f"(AUC {oracle.oracle_auc:.4f}); the model reaches {oracle.share:.1%} of it",
+                soft_wrap=True,
+                highlight=False,
+            )
+        with reporter.bar("starting the API", None):
+            server = start_api(own, workspace.home / "api.log")
+        try:
+            scores = _score_parties(server.url, workspace, own)
+        except BaseException:
+            server.stop()
+            raise
+        if not keep:
+            server.stop()
+        seconds["serving"] = round(time.monotonic() - began, 2)
+    _tell_scores(console, scores)
+    summary = _summary(source, workspace, records, oracle, scores, seconds, memory.peak_bytes)
+    text = json.dumps(summary, indent=2, ensure_ascii=False)
+    for path in (workspace.home / "summary.json", demo_home / "summary.json"):
+        path.write_text(text)
+    result = DemoResult(demo_home / "summary.json", server.url, server.process.pid if keep else None)
+    _tell_where_to_look(console, own, result)
+    return result
+
+
+def _steps(
+    settings: Settings, source: Source, reporter: Reporter, console: Console, seconds: dict[str, float]
+) -> dict[str, StepRecord]:
+    records: dict[str, StepRecord] = {}
+    steps: tuple[tuple[str, Callable[[], StepRecord], Callable[[Console, StepRecord], None]], ...] = (
+        ("data", lambda: load_data(settings, source, reporter), tell_data),
+        ("features", lambda: build_features(settings, reporter), tell_features),
+        ("training", lambda: train_champion(settings, reporter), tell_training),
+    )
+    for step, work, tell in steps:
+        began = time.monotonic()
+        records[step] = work()
+        seconds[step] = round(time.monotonic() - began, 2)
+        tell(console, records[step])
+    return records
+
+
+def _score_parties(url: str, workspace: Workspace, settings: Settings) -> list[dict[str, Any]]:
+    """Score ten parties that are online, spread evenly over companies and parties, as a lending flow would."""
+    files = sorted((workspace.features / "profile").glob("*.parquet"))
+    known = pl.read_parquet(files[-1], columns=["legal_entity", "party_id"]).sort("legal_entity", "party_id")
+    chosen = known.gather_every(max(len(known) // _PARTIES, 1)).head(_PARTIES)
+    token = settings.service_token
+    headers = {"Authorization": f"Bearer {token.get_secret_value()}"} if token else {}
+    scores = []
+    with httpx.Client(base_url=url, headers=headers, timeout=30) as client:
+        for party in chosen.to_dicts():
+            response = client.post("/v1/score", json=party)
+            response.raise_for_status()
+            scores.append(response.json())
+    return scores
+
+
+def _tell_scores(console: Console, scores: list[dict[str, Any]]) -> None:
+    table = Table("company", "party", "PD", "score", title="ten parties, scored over HTTP", title_justify="left")
+    for column in (2, 3):
+        table.columns[column].justify = "right"
+    for score in scores:
+        pd = f"{score['probability_of_default']:.2%}"
+        table.add_row(score["legal_entity"], score["party_id"], pd, str(score["score"]))
+    console.print()
+    console.print(table)
+
+
+def _summary(
+    source: Source,
+    workspace: Workspace,
+    records: dict[str, StepRecord],
+    oracle: OracleComparison | None,
+    scores: list[dict[str, Any]],
+    seconds: dict[str, float],
+    peak_bytes: int,
+) -> dict[str, Any]:
+    data, features, training = (records[step].facts for step in ("data", "features", "training"))
+    folds = training["cross_validated_auc"]
+    return {
+        "source": source.name,
+        "home": str(workspace.home),
+        "git_commit": git_commit(),
+        "rows": {table: rows["kept"] for table, rows in data["tables"].items()},
+        "rejected_rows": {table: rows["rejected"] for table, rows in data["tables"].items()},
+        "parties": data["parties"],
+        "features": features["features"],
+        "feature_rows": features["rows"],
+        "online": features["online"],
+        "model": training["model"],
+        "split": training["split"],
+        "test_instants": training["test_instants"],
+        "auc": training["test"]["auc"],
+        "gini": training["test"]["gini"],
+        "ks": training["test"]["ks"],
+        "brier": training["test"]["brier"],
+        "default_rate": training["test"]["default_rate"],
+        "mean_pd": training["test"]["mean_pd"],
+        "cross_validated_auc": sum(folds) / len(folds) if folds else None,
+        "oracle_gini": oracle.oracle_gini if oracle else None,
+        "oracle_auc": oracle.oracle_auc if oracle else None,
+        "share_of_oracle_gini": oracle.share if oracle else None,
+        "scores": scores,
+        "seconds": seconds,
+        "reused": [step for step, record in records.items() if record.reused],
+        "peak_memory_bytes": peak_bytes,
+    }
+
+
+def _tell_where_to_look(console: Console, settings: Settings, result: DemoResult) -> None:
+    home = shlex.quote(str(settings.home))
+    lines = [
+        f"summary      {result.summary}",
+        f"quarantine   {Workspace.of(settings).quarantine}",
+        f"MLflow       .venv/bin/mlflow ui --backend-store-uri {shlex.quote(settings.tracking_uri)}",
+    ]
+    if result.api_pid is None:
+        lines += [
+            f"API          JINKONG_HOME={home} .venv/bin/jinkong serve",
+            f"OpenAPI      http://{settings.host}:{settings.port}/docs, once it serves",
+        ]
+    else:
+        lines += [
+            f"API          {result.api_url} (stop it with: kill {result.api_pid})",
+            f"OpenAPI      {result.api_url}/docs",
+        ]
+    console.print("\n[bold]Where to look[/bold]")
+    for line in lines:
+        console.print(f"  {line}", soft_wrap=True, highlight=False)

@@ -1,0 +1,64 @@
+"""Job: from a source to canonical tables with resolved parties."""
+
+import shutil
+from typing import Any
+
+from features import resolve_parties
+from features.contracts import CONTRACTS, load_tables, write_report
+from features.sources.deliveries import Landing, Source
+from features.sources.files import table_files
+from group.settings import Settings
+from pipelines.progress import Reporter
+from pipelines.steps import StepRecord, fingerprint, run_step
+from pipelines.workspace import Workspace
+
+STEP = "data"
+
+
+def load_data(settings: Settings, source: Source, reporter: Reporter, *, again: bool = False) -> StepRecord:
+    """Deliver, validate, resolve. The facts: rows read, kept and rejected by table, and the number of parties.
+
+    Raises:
+        UnreadableFile: a file cannot be read.
+        ContractBroken: a table is missing or too many of its rows are rejected.
+        UnknownSource: the source has nothing to deliver from.
+    """
+    workspace = Workspace.of(settings)
+    wanted = fingerprint(source.identity(), settings.rejected_share_limit, code=("features", "group"))
+
+    def work() -> dict[str, Any]:
+        for folder in (workspace.data, workspace.truth):
+            shutil.rmtree(folder, ignore_errors=True)
+        workspace.quarantine.mkdir(parents=True)
+        landing = Landing(
+            workspace.raw, workspace.truth, workspace.quarantine, settings.rejected_share_limit, settings.threads
+        )
+        with reporter.bar(f"{source.name}: delivering", source.work) as advance:
+            delivery = source.deliver(landing, advance)
+        found = sum(1 for table in CONTRACTS if table_files(delivery.raw, table))
+        with reporter.bar("contracts", found) as advance:
+            loads = load_tables(
+                delivery.raw,
+                workspace.canonical,
+                workspace.quarantine,
+                rejected_share_limit=settings.rejected_share_limit,
+                progress=lambda _table: advance(1),
+            )
+        parties = resolve_parties(workspace.canonical)
+        delivery.manifest.write(workspace.data)
+        loads = [*delivery.loads, *loads]
+        write_report(loads, workspace.load_report)
+        return {
+            "source": source.name,
+            "tables": {
+                load.table: {"read": load.rows_read, "kept": load.rows_kept, "rejected": load.rows_rejected}
+                for load in loads
+            },
+            "broken_rules": {load.table: load.broken_rules for load in loads if load.broken_rules},
+            "ignored_columns": {load.table: list(load.ignored_columns) for load in loads if load.ignored_columns},
+            "parties": parties,
+        }
+
+    return run_step(
+        workspace, STEP, wanted, work, still_there=(workspace.canonical / "parties").is_dir, again=again
+    )  # fmt: skip

@@ -1,0 +1,105 @@
+"""Steps that know whether their work is still good: done again only when something they depend on has changed."""
+
+import contextlib
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from filelock import FileLock, Timeout
+
+from group.errors import Unavailable
+from pipelines.workspace import Workspace
+
+_CODE: Final = Path(__file__).resolve().parent.parent
+
+
+class HomeBusy(Unavailable):
+    """Another process works in the same home folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class StepRecord:
+    """What a step did: from what (``fingerprint``), with what figures (``facts``), and whether now or earlier."""
+
+    step: str
+    fingerprint: str
+    seconds: float
+    facts: dict[str, Any]
+    reused: bool = False
+
+
+def fingerprint(*parts: object, code: tuple[str, ...]) -> str:
+    """A hash of what a step depends on: the given parts and the source files of the given rooms."""
+    digest = hashlib.sha256(json.dumps([str(part) for part in parts]).encode())
+    for room in sorted(code):
+        for path in sorted((_CODE / room).rglob("*.py")):
+            digest.update(str(path.relative_to(_CODE)).encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()
+
+
+def run_step(
+    workspace: Workspace,
+    step: str,
+    wanted: str,
+    work: Callable[[], dict[str, Any]],
+    *,
+    still_there: Callable[[], bool],
+    again: bool = False,
+) -> StepRecord:
+    """Do ``work`` and keep its facts, unless the last run had the fingerprint ``wanted`` and its results remain.
+
+    Args:
+        workspace: whose step it is.
+        step: its name.
+        wanted: the fingerprint of what the step depends on now.
+        work: does the step and returns its facts, as JSON values.
+        still_there: whether the results of the last run are still where they were put.
+        again: do it in any case.
+    """
+    done = last_record(workspace, step)
+    if done is not None and done.fingerprint == wanted and not again and still_there():
+        return StepRecord(step, wanted, done.seconds, done.facts, reused=True)
+    path = _path(workspace, step)
+    # Taken away before the work begins: a run that is cut off leaves nothing that looks finished.
+    path.unlink(missing_ok=True)
+    began = time.monotonic()
+    record = StepRecord(step, wanted, 0.0, work())
+    record = StepRecord(step, wanted, round(time.monotonic() - began, 2), record.facts)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(asdict(record), indent=2, ensure_ascii=False))
+    return record
+
+
+def last_record(workspace: Workspace, step: str) -> StepRecord | None:
+    """What the step did when it was last done to the end in this workspace; None if it never was."""
+    try:
+        return StepRecord(**json.loads(_path(workspace, step).read_text()))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+@contextlib.contextmanager
+def working_in(workspace: Workspace) -> Iterator[None]:
+    """Keep other processes out of the home folder meanwhile.
+
+    Raises:
+        HomeBusy: another process works there.
+    """
+    workspace.home.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(workspace.home / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise HomeBusy(f"Another jinkong works in {workspace.home}; wait until it is done.") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _path(workspace: Workspace, step: str) -> Path:
+    return workspace.steps / f"{step}.json"

@@ -1,0 +1,75 @@
+"""What each step tells the user when it is done."""
+
+from rich.console import Console
+from rich.table import Column, Table
+
+from pipelines.steps import StepRecord
+
+
+def tell_data(console: Console, record: StepRecord) -> None:
+    """Rows read, kept and rejected by table, and why."""
+    facts = record.facts
+    table = Table("table", *_right("read", "kept", "rejected"), title=_title("data", record), title_justify="left")
+    for name, rows in facts["tables"].items():
+        table.add_row(name, *(f"{rows[part]:,}" for part in ("read", "kept", "rejected")))
+    console.print(table)
+    for name, rules in facts["broken_rules"].items():
+        for rule, count in rules.items():
+            _line(console, f"{name}: {count:,} × {rule}")
+    for name, columns in facts["ignored_columns"].items():
+        _line(console, f"{name}: ignored {', '.join(columns)}")
+    _line(console, f"{facts['parties']:,} parties in {facts['source']}")
+
+
+def tell_features(console: Console, record: StepRecord) -> None:
+    """Rows, features and parties online by view."""
+    facts = record.facts
+    columns = _right("features", "rows", "online")
+    table = Table("view", *columns, title=_title("features", record), title_justify="left")
+    for view, features in facts["features"].items():
+        table.add_row(view, f"{features}", f"{facts['rows'][view]:,}", f"{facts['online'][view]:,}")
+    console.print(table)
+    console.print(
+        f"  month starts from {facts['first_instant'][:10]} to {facts['last_instant'][:10]}; the last is online"
+    )
+
+
+def tell_training(console: Console, record: StepRecord) -> None:
+    """Performance in training and on the test."""
+    facts = record.facts
+    name = f"{facts['model']['name']} version {facts['model']['version']}"
+    table = Table("", *_right("training", "test"), title=_title("training", record), title_justify="left")
+    for measure, shown in (
+        ("rows", "{:,}"),
+        ("default_rate", "{:.2%}"),
+        ("mean_pd", "{:.2%}"),
+        ("auc", "{:.4f}"),
+        ("gini", "{:.4f}"),
+        ("ks", "{:.4f}"),
+        ("brier", "{:.4f}"),
+    ):
+        table.add_row(measure.replace("_", " "), *(shown.format(facts[part][measure]) for part in ("train", "test")))
+    console.print(table)
+    out_of_time = f"out of time, at {', '.join(instant[:10] for instant in facts['test_instants'])}"
+    where = out_of_time if facts["split"] == "out_of_time" else "parties that training never saw"
+    _line(console, f"test: {where}")
+    folds = facts["cross_validated_auc"]
+    if folds:
+        mean = sum(folds) / len(folds)
+        console.print(
+            f"  AUC {mean:.4f} in {len(folds)}-fold cross-validation ({', '.join(f'{f:.4f}' for f in folds)})"
+        )
+    _line(console, f"{name}: {facts['features']} features, {facts['trees']} trees; champion")
+
+
+def _line(console: Console, text: str) -> None:
+    """A line below a table. It wraps where the terminal does, so that it can be copied whole."""
+    console.print(f"  {text}", soft_wrap=True, highlight=False, markup=False)
+
+
+def _right(*names: str) -> list[Column]:
+    return [Column(name, justify="right") for name in names]
+
+
+def _title(step: str, record: StepRecord) -> str:
+    return f"{step}: unchanged, reused" if record.reused else f"{step}: done in {record.seconds:.1f} s"

@@ -1,0 +1,251 @@
+"""The HTTP API: scores, health, readiness, metrics."""
+
+import secrets
+import uuid
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from http import HTTPStatus
+from importlib.metadata import version
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Body, Depends, FastAPI, Request, Response
+from fastapi.responses import JSONResponse, RedirectResponse
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from features.errors import FeatureStoreUnavailable, UnknownParty
+from group.audit import AuditEvent
+from group.database import DatabaseUnavailable, require_current
+from group.errors import JinkongError
+from group.settings import Settings
+from serving.backend import Backend, open_backend
+from serving.limits import BodyLimit
+from serving.messages import (
+    PARTY_EXAMPLE,
+    Health,
+    ModelName,
+    ModelReply,
+    Problem,
+    Readiness,
+    ScoreReply,
+    ScoreRequest,
+    WrongField,
+)
+from serving.metrics import CONTENT_TYPE, Measured, Metrics
+from serving.problems import MEDIA_TYPE, ApiError, answer_with_problems
+from serving.scorer import Scored, Scorer, WrongFeatureRow, audit_payload
+from training.errors import ModelTampered, NoChampion, RegistryUnavailable
+
+SCORE_GIVEN: Final = "score.given"
+
+_UNAVAILABLE: Final = {
+    NoChampion: "no_champion",
+    RegistryUnavailable: "registry_unavailable",
+    ModelTampered: "model_tampered",
+    FeatureStoreUnavailable: "feature_store_unavailable",
+    DatabaseUnavailable: "database_unavailable",
+}
+
+_DESCRIPTION: Final = """
+Scores of the group's customers. A company names itself in each request and sees what it may: its own data of a party,
+and other companies' where the customer consented to sharing within the group. Every score is in the audit log, with
+the features and the model it rests on, before it is answered.
+"""
+
+
+def create_app(settings: Settings, connect: Callable[[Settings], Backend] = open_backend) -> FastAPI:
+    """The application. It starts without a champion and answers 503 until there is one."""
+    metrics = Metrics()
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        app.state.backend = connect(settings)
+        yield
+        app.state.backend.close()
+
+    app = FastAPI(
+        title="Jinkong",
+        version=version("jinkong"),
+        summary="Customer intelligence and risk scoring for financial holding groups (金控)",
+        description=_DESCRIPTION,
+        lifespan=lifespan,
+    )
+    app.state.settings = settings
+    app.state.metrics = metrics
+    app.include_router(_operations)
+    app.include_router(_scores)
+    answer_with_problems(app)
+    app.add_middleware(BodyLimit, most_bytes=settings.max_body_bytes)
+    app.add_middleware(Measured, metrics=metrics)
+    return app
+
+
+def _problems(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
+    return {
+        int(status): {"model": Problem, "description": status.phrase, "content": {MEDIA_TYPE: {}}}
+        for status in statuses
+    }
+
+
+_bearer: Final = HTTPBearer(auto_error=False, description="needed where JINKONG_SERVICE_TOKEN is set")
+
+
+def _caller(request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]) -> str:
+    """Who calls, for the audit log.
+
+    Raises:
+        ApiError: 401, the service has a token and the caller did not send it.
+    """
+    wanted = request.app.state.settings.service_token
+    if wanted is None:
+        return "local"
+    given = credentials.credentials if credentials else ""
+    if not secrets.compare_digest(given.encode(), wanted.get_secret_value().encode()):
+        raise ApiError(
+            HTTPStatus.UNAUTHORIZED, "unauthorized", "Send the service's token as 'Authorization: Bearer …'."
+        )
+    return "service"
+
+
+def _backend(request: Request) -> Backend:
+    backend: Backend = request.app.state.backend
+    return backend
+
+
+def _scorer(request: Request) -> Scorer:
+    try:
+        scorer = _backend(request).scorer()
+    except tuple(_UNAVAILABLE) as error:
+        request.app.state.metrics.model_in_service(None)
+        raise _unavailable(error) from None
+    request.app.state.metrics.model_in_service((scorer.registered.name, scorer.registered.version))
+    return scorer
+
+
+def _unavailable(error: JinkongError) -> ApiError:
+    code = next(code for kind, code in _UNAVAILABLE.items() if isinstance(error, kind))
+    return ApiError(HTTPStatus.SERVICE_UNAVAILABLE, code, str(error))
+
+
+_operations: Final = APIRouter(tags=["operations"])
+_scores: Final = APIRouter(prefix="/v1", tags=["scores"])
+
+Caller = Annotated[str, Depends(_caller)]
+ChampionScorer = Annotated[Scorer, Depends(_scorer)]
+
+
+@_operations.get("/", include_in_schema=False)
+def start() -> RedirectResponse:
+    """Lead a person who opens the address to the API's page."""
+    return RedirectResponse("/docs")
+
+
+@_operations.get("/healthz", summary="Is the process alive?")
+def healthz() -> Health:
+    """Answers as long as the process runs, whatever it depends on."""
+    return Health(version=version("jinkong"))
+
+
+@_operations.get("/readyz", summary="Can requests be served?", responses={503: {"model": Readiness}})
+def readyz(request: Request) -> JSONResponse:
+    """Loads the champion if it is not loaded, asks the database, and names what is in the way."""
+    reasons: list[str] = []
+    model: ModelName | None = None
+    try:
+        model = _model_name(_scorer(request))
+    except ApiError as error:
+        reasons.append(str(error))
+    try:
+        require_current(_backend(request).engine)
+    except DatabaseUnavailable as error:
+        reasons.append(str(error))
+    answer = Readiness(status="not ready" if reasons else "ready", model=model, reasons=reasons)
+    status = HTTPStatus.SERVICE_UNAVAILABLE if reasons else HTTPStatus.OK
+    return JSONResponse(answer.model_dump(), status)
+
+
+@_operations.get("/metrics", summary="Measures for Prometheus", response_class=Response)
+def metrics(request: Request) -> Response:
+    """Requests by route and answer, their duration, scores by company, the model in service."""
+    return Response(request.app.state.metrics.text(), media_type=CONTENT_TYPE)
+
+
+@_scores.get(
+    "/model",
+    summary="The model in service and its features",
+    responses=_problems(HTTPStatus.UNAUTHORIZED, HTTPStatus.SERVICE_UNAVAILABLE),
+)
+def model(_caller_name: Caller, scorer: ChampionScorer) -> ModelReply:
+    """Names, in order, what a full feature row must hold."""
+    return ModelReply(model=_model_name(scorer), features=list(scorer.registered.model.features))
+
+
+@_scores.post(
+    "/score",
+    summary="Score a party or a feature row",
+    responses=_problems(
+        HTTPStatus.UNAUTHORIZED,
+        HTTPStatus.NOT_FOUND,
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        HTTPStatus.SERVICE_UNAVAILABLE,
+    ),
+)
+def score(
+    wanted: Annotated[
+        ScoreRequest,
+        Body(
+            openapi_examples={
+                "party": {"summary": "a party whose features are online", "value": PARTY_EXAMPLE},
+                "feature row": {
+                    "summary": "a full feature row, shortened here: GET /v1/model lists all features",
+                    "value": {"legal_entity": "credit", "features": {"age_years": 41.5, "income_per_month": None}},
+                },
+            }
+        ),
+    ],
+    request: Request,
+    caller: Caller,
+    scorer: ChampionScorer,
+) -> ScoreReply:
+    """The PD within the model's horizon, and its score. The record is on disk before the answer leaves."""
+    scored = _score(wanted, scorer)
+    score_id = str(uuid.uuid4())
+    payload = audit_payload(wanted.model_dump(exclude_none=True), scorer.registered, scored)
+    try:
+        record = _backend(request).record(AuditEvent(wanted.legal_entity, caller, SCORE_GIVEN, score_id, payload))
+    except (DBAPIError, PoolTimeoutError):
+        detail = "The score could not be written to the audit log, so it is not given; try again."
+        raise ApiError(HTTPStatus.SERVICE_UNAVAILABLE, "database_unavailable", detail) from None
+    request.app.state.metrics.scored(wanted.legal_entity)
+    return ScoreReply(
+        score_id=score_id,
+        legal_entity=wanted.legal_entity,
+        party_id=wanted.party_id,
+        probability_of_default=scored.probability_of_default,
+        score=scored.score,
+        model=_model_name(scorer),
+        features_as_of=scored.features_as_of,
+        scored_at=record.recorded_at,
+    )
+
+
+def _score(wanted: ScoreRequest, scorer: Scorer) -> Scored:
+    try:
+        if wanted.party_id is not None:
+            return scorer.score_party(wanted.legal_entity, wanted.party_id)
+        return scorer.score_features(wanted.features or {})
+    except UnknownParty as error:
+        raise ApiError(HTTPStatus.NOT_FOUND, "unknown_party", str(error)) from None
+    except WrongFeatureRow as error:
+        wrong = [WrongField(path=f"$.features.{name}", message=fault) for name, fault in error.faults.items()]
+        detail = f"{wrong[0].path} {wrong[0].message}."
+        raise ApiError(HTTPStatus.UNPROCESSABLE_ENTITY, "wrong_feature_row", detail, wrong) from None
+    except FeatureStoreUnavailable as error:
+        raise _unavailable(error) from None
+
+
+def _model_name(scorer: Scorer) -> ModelName:
+    registered = scorer.registered
+    return ModelName(name=registered.name, version=registered.version, sha256=registered.sha256)

@@ -1,0 +1,110 @@
+"""What goes over the wire: requests and replies of the API, with the examples that its page shows."""
+
+from datetime import datetime
+from typing import Annotated, Any, Final, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from group.entities import LEGAL_ENTITIES
+
+LegalEntityCode = Literal["credit", "guarantee", "leasing", "factoring", "consumer", "supply_chain"]
+
+Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+"""A JSON number. A text that looks like one, true and false, NaN and infinities are refused."""
+
+_MOST_FEATURES: Final = 2_000
+
+PARTY_EXAMPLE: Final[dict[str, Any]] = {"legal_entity": "consumer", "party_id": "PXR5Q2M7ZKCA"}
+
+
+class ScoreRequest(BaseModel):
+    """Whom to score: a party whose features are online, or a full row of the model's features."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [PARTY_EXAMPLE]})
+
+    legal_entity: LegalEntityCode = Field(description="the company that asks; it sees only what it may")
+    party_id: str | None = Field(
+        None, min_length=1, max_length=64, description="a person or company, one id across the group"
+    )
+    features: dict[str, Number | None] | None = Field(
+        None,
+        max_length=_MOST_FEATURES,
+        description="every feature of the model by name, null for unknown; GET /v1/model lists them",
+    )
+
+    @model_validator(mode="after")
+    def _either_party_or_features(self) -> Self:
+        if (self.party_id is None) == (self.features is None):
+            raise ValueError("give either party_id or features")
+        return self
+
+
+class ModelName(BaseModel):
+    """Which model answered."""
+
+    name: str = Field(examples=["credit_pd"])
+    version: str = Field(examples=["3"])
+    sha256: str = Field(description="of the model's files, as registered", examples=["9f2c…"])
+
+
+class ScoreReply(BaseModel):
+    """A probability of default and what it rests on. The same, with the feature row, stands in the audit log."""
+
+    score_id: str = Field(
+        description="names the record in the audit log", examples=["0b7c2c3e-8f7e-4d0e-9a53-6a1a4e1d2f10"]
+    )
+    legal_entity: LegalEntityCode
+    party_id: str | None = Field(examples=["PXR5Q2M7ZKCA"])
+    probability_of_default: float = Field(ge=0, le=1, description="calibrated", examples=[0.0213])
+    score: int = Field(
+        ge=300, le=850, description="more is safer: 600 at odds of 30 : 1, 20 points double the odds", examples=[611]
+    )
+    model: ModelName
+    features_as_of: datetime | None = Field(
+        description="the instant at which the party's features were true; null for a given row",
+        examples=["2026-01-01T00:00:00Z"],
+    )
+    scored_at: datetime = Field(examples=["2026-01-03T09:30:00.123456Z"])
+
+
+class ModelReply(BaseModel):
+    """The model in service and the features it wants."""
+
+    model: ModelName
+    features: list[str]
+
+
+class Health(BaseModel):
+    """The process is alive."""
+
+    status: Literal["alive"] = "alive"
+    version: str = Field(examples=["0.1.0"])
+
+
+class Readiness(BaseModel):
+    """Whether requests can be served, and if not, what is in the way."""
+
+    status: Literal["ready", "not ready"]
+    model: ModelName | None = None
+    reasons: list[str] = Field(default_factory=list, description="what is in the way; empty when ready")
+
+
+class WrongField(BaseModel):
+    """One field of a request that cannot be used."""
+
+    path: str = Field(description="JSON path", examples=["$.legal_entity"])
+    message: str = Field(examples=["must be one of the group's companies"])
+
+
+class Problem(BaseModel):
+    """An error (RFC 9457). ``code`` is stable; ``detail`` is for people."""
+
+    type: str = Field("about:blank", examples=["about:blank"])
+    title: str = Field(examples=["Not Found"])
+    status: int = Field(examples=[404])
+    code: str = Field(examples=["unknown_party"])
+    detail: str = Field(examples=["'consumer' has no features of party 'PXR5Q2M7ZKCA'."])
+    errors: list[WrongField] = Field(default_factory=list)
+
+
+assert set(LEGAL_ENTITIES) == set(LegalEntityCode.__args__), "the API must name the group's companies"  # type: ignore[attr-defined]  # noqa: S101

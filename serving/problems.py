@@ -1,0 +1,82 @@
+"""Errors as the API answers them: problem+json (RFC 9457) with a stable code, never an echo of what was sent."""
+
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import Any, Final
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from group.errors import JinkongError
+from serving.messages import Problem, WrongField
+
+MEDIA_TYPE: Final = "application/problem+json"
+
+
+class ApiError(JinkongError):
+    """An answer other than success, with its status and stable code."""
+
+    def __init__(self, status: int, code: str, detail: str, errors: Sequence[WrongField] = ()) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.code = code
+        self.errors = list(errors)
+
+
+def problem_response(
+    status: int, code: str, detail: str, errors: Sequence[WrongField] = (), headers: dict[str, str] | None = None
+) -> JSONResponse:
+    """The response for an error."""
+    problem = Problem(
+        type="about:blank",
+        title=HTTPStatus(status).phrase,
+        status=status,
+        code=code,
+        detail=detail,
+        errors=list(errors),
+    )
+    return JSONResponse(problem.model_dump(), status, headers, MEDIA_TYPE)
+
+
+def answer_with_problems(app: FastAPI) -> None:
+    """Make every error of ``app`` a problem."""
+
+    @app.exception_handler(ApiError)
+    def own(_request: Request, error: ApiError) -> JSONResponse:
+        headers = {"Retry-After": "5"} if error.status == HTTPStatus.SERVICE_UNAVAILABLE else None
+        if error.status == HTTPStatus.UNAUTHORIZED:
+            headers = {"WWW-Authenticate": "Bearer"}
+        return problem_response(error.status, error.code, str(error), error.errors, headers)
+
+    @app.exception_handler(RequestValidationError)
+    def invalid(_request: Request, error: RequestValidationError) -> JSONResponse:
+        wrong = [WrongField(path=json_path(detail["loc"]), message=_message(detail)) for detail in error.errors()]
+        first = f"{wrong[0].path}: {wrong[0].message}" if wrong else "The request cannot be used."
+        return problem_response(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid_request", first, wrong)
+
+    @app.exception_handler(HTTPException)
+    def http(_request: Request, error: HTTPException) -> JSONResponse:
+        status = HTTPStatus(error.status_code)
+        return problem_response(status, status.name.lower(), str(error.detail), (), dict(error.headers or {}))
+
+    @app.exception_handler(Exception)
+    def unexpected(_request: Request, _error: Exception) -> JSONResponse:
+        # The cause is in the server's log; a caller learns nothing of our insides.
+        return problem_response(
+            HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error", "The request failed here; it was not your fault."
+        )
+
+
+def json_path(location: Sequence[Any]) -> str:
+    """``('body', 'features', 'age_years')`` as ``$.features.age_years``."""
+    inside = [part for part in location if part != "body"]
+    return "$" + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in inside)
+
+
+def _message(detail: Any) -> str:
+    if detail["type"] == "json_invalid":
+        return f"is not JSON: {detail['ctx']['error']} at character {detail['loc'][-1]}"
+    # pydantic's messages name what is wanted; its `input` is left out, since it may hold personal data.
+    return str(detail["msg"]).removeprefix("Value error, ")
