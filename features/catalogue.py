@@ -63,6 +63,26 @@ CASH_FLOW: Final = WindowView(
             "ratio", -1, "Money in of the last 90 days against the average quarter of the last 360",
         ),
         Derived(
+            "regular_income_change",
+            "regular_income_mean_90d / nullif(regular_income_mean_360d, 0)",
+            "ratio", -1, "Mean salary or sales booking of 90 days against 360",
+        ),
+        Derived(
+            "regular_income_to_stated",
+            "regular_income_mean_90d / nullif(stated_income, 0)",
+            "ratio", -1, "Mean salary or sales booking of 90 days over the stated monthly income",
+        ),
+        Derived(
+            "balance_to_income",
+            "balance_mean_360d / nullif(stated_income, 0)",
+            "months", -1, "Months of stated income that the mean balance of 360 days holds",
+        ),
+        Derived(
+            "cash_withdrawal_count_share_360d",
+            "cash_withdrawal_count_360d / nullif(outflow_count_360d, 0)",
+            "share", 1, "Share of the bookings out that draw cash, in 360 days",
+        ),
+        Derived(
             "other_lender_share_360d",
             "other_lender_sum_360d / nullif(outflow_sum_360d, 0)",
             "share", 1, "Share of money out that goes to lenders outside the group, in 360 days",
@@ -78,6 +98,8 @@ CASH_FLOW: Final = WindowView(
 _DAYS_PAST_DUE: Final = Metric("days_past_due", "days_past_due", "days", "Days past due at a statement")
 _LATE: Final = Metric("late", "CASE WHEN days_past_due >= 30 THEN 1 END", "statements", "Statements 30 days past due")
 _SLIP: Final = Metric("slip", "CASE WHEN days_past_due > 0 THEN 1 END", "statements", "Statements past due at all")
+_SLIPPED: Final = Metric("slipped", "(days_past_due > 0)::INTEGER", "share", "Share of statements past due at all")
+_MISSED: Final = Metric("missed", "(days_past_due >= 30)::INTEGER", "share", "Share of statements 30 days past due")
 _REVOLVED: Final = Metric(
     "revolved", "CASE WHEN payment_behaviour = 'revolving' THEN 1 END", "statements", "Statements revolved"
 )
@@ -110,17 +132,19 @@ REPAYMENT: Final = WindowView(
     windowed=(
         *monthly(_DAYS_PAST_DUE, "max", 6, risk=1),
         *over(_DAYS_PAST_DUE, "max", (90, 180, 360), risk=1),
-        *over(_DAYS_PAST_DUE, "mean", (90, 180, 360), risk=1),
+        *over(_DAYS_PAST_DUE, "mean", (90, 180, 360, 1080), risk=1),
+        *over(_SLIPPED, "mean", (360, 1080), risk=1),
+        *over(_MISSED, "mean", (720, 1080), risk=1),
         *over(_LATE, "count", (90, 180, 360), risk=1),
         *over(_SLIP, "count", (90, 180, 360), risk=1),
         *over(_REVOLVED, "count", (90, 180, 360), risk=0),
         *over(_IN_FULL, "count", (90, 180, 360), risk=0),
         *over(_UNUSED, "count", (180,), risk=0),
         *monthly(_UTILISATION, "mean", 6, risk=0),
-        *over(_UTILISATION, "mean", (90, 180, 360), risk=0),
+        *over(_UTILISATION, "mean", (90, 180, 360, 1080), risk=0),
         *over(_UTILISATION, "max", (180,), risk=0),
         *monthly(_PAID_SHARE, "mean", 3, risk=0),
-        *over(_PAID_SHARE, "mean", (90, 180, 360), risk=0),
+        *over(_PAID_SHARE, "mean", (90, 180, 360, 1080), risk=0),
         *over(_PAID_SHARE, "min", (180,), risk=0),
         *monthly(_STATEMENT_BALANCE, "sum", 6, risk=0),
         *over(_STATEMENT_BALANCE, "max", (180,), risk=0),
@@ -154,12 +178,28 @@ BUREAU: Final = WindowView(
     row_id="inquiry_id",
     windowed=(
         *over(_INQUIRIES, "latest", (360,), risk=1),
-        *over(_INQUIRIES, "mean", (180, 360), risk=1),
+        *over(_INQUIRIES, "mean", (180, 360, 1080), risk=1),
         *over(_OVERDUE, "latest", (360,), risk=1),
-        *over(_OVERDUE, "mean", (360,), risk=1),
+        *over(_OVERDUE, "mean", (360, 1080), risk=1),
         *over(_OLDEST, "latest", (360,), risk=-1),
         *over(_EXTERNAL_DEBT, "latest", (360,), risk=0),
         *over(_EXTERNAL_DEBT, "mean", (360,), risk=0),
+    ),
+    derived=(
+        Derived(
+            "external_debt_to_income",
+            "external_debt_latest_360d / nullif(stated_income, 0)",
+            "months",
+            1,
+            "Months of stated income that the debt outside the group is worth",
+        ),
+        Derived(
+            "inquiries_change",
+            "inquiries_mean_180d - inquiries_mean_1080d",
+            "inquiries",
+            1,
+            "Inquiries of the last 180 days against the last three years",
+        ),
     ),
 )
 

@@ -73,7 +73,11 @@ class Windowed:
 
 @dataclass(frozen=True, slots=True)
 class Derived:
-    """A value computed from other features of the same view. ``expression`` is DuckDB SQL over their names."""
+    """A value computed from other features of the same view. ``expression`` is DuckDB SQL over their names.
+
+    In a windowed view it may also name ``stated_income``, the highest monthly income (CNY) on the customer records
+    that the company sees.
+    """
 
     name: str
     expression: str
@@ -142,6 +146,7 @@ aggregated AS (
     SELECT
         visible.legal_entity,
         visible.party_id,
+        max(visible.income_per_month)::DOUBLE AS stated_income,
         {aggregates}
     FROM visible
     LEFT JOIN seen_rows USING (source_entity, customer_id)
@@ -152,7 +157,7 @@ SELECT
     party_id,
     $as_of AS event_timestamp,
     $as_of AS created_timestamp,
-    aggregated.* EXCLUDE (legal_entity, party_id){derived}
+    aggregated.* EXCLUDE (legal_entity, party_id, stated_income){derived}
 FROM aggregated
 ORDER BY legal_entity, party_id
 """  # noqa: S608 - every fragment is declared in this package
@@ -204,7 +209,8 @@ visible AS (
         viewer.legal_entity,
         viewer.party_id,
         seen.legal_entity AS source_entity,
-        seen.customer_id
+        seen.customer_id,
+        seen.income_per_month
     FROM (SELECT DISTINCT legal_entity, party_id FROM known) AS viewer
     JOIN known AS seen USING (party_id)
     WHERE seen.legal_entity = viewer.legal_entity

@@ -4,8 +4,9 @@ from .candidates import credit_frame as credit_frame
 from .candidates import train_candidate as train_candidate
 from .credit import CreditModel as CreditModel
 from .credit import CreditParameters as CreditParameters
+from .credit import LocalGrowth as LocalGrowth
+from .distributed import RayGrowth as RayGrowth
 from .distributed import cross_validated_auc as cross_validated_auc
-from .distributed import grow_on_ray as grow_on_ray
 from .distributed import ray_session as ray_session
 from .errors import ModelTampered as ModelTampered
 from .errors import NoChampion as NoChampion
@@ -31,16 +32,17 @@ __all__ = [
     "CreditFrame",
     "CreditModel",
     "CreditParameters",
+    "LocalGrowth",
     "ModelTampered",
     "NoChampion",
     "Performance",
+    "RayGrowth",
     "RegisteredModel",
     "RegistryUnavailable",
     "Validation",
     "champion",
     "credit_frame",
     "cross_validated_auc",
-    "grow_on_ray",
     "labels",
     "matrix",
     "model_version",

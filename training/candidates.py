@@ -11,7 +11,7 @@ from feast import FeatureStore
 from matplotlib.figure import Figure
 
 from features import point_in_time_frame, risk_directions
-from training.credit import CreditModel, CreditParameters, Grow, TrainingMatrices, Vector, grow_here, train_credit_model
+from training.credit import CreditModel, CreditParameters, Growth, TrainingRows, Vector, train_credit_model
 from training.frames import Fold, Split, data_hash, labelled_population, labels, matrix, with_folds
 from training.plots import validation_plots
 from training.validation import ScoredRows, Validation, validate_candidate
@@ -23,7 +23,7 @@ _EXAMPLE_ROWS = 3
 class CreditFrame:
     """Labelled rows with their features as known at the time, and how they are divided.
 
-    ``rows`` has ``legal_entity, party_id, event_timestamp, defaulted, fold``, then ``features`` in order.
+    ``rows`` has ``legal_entity, party_id, event_timestamp, defaulted, fold, party_fold``, then ``features`` in order.
     """
 
     rows: pl.DataFrame
@@ -65,7 +65,7 @@ def credit_frame(
     """Join what was known of each labelled party at each instant, through Feast.
 
     Raises:
-        TooFewDefaults: a fold would hold fewer than 20 defaults.
+        TooFewDefaults: the test or a training fold would hold fewer than 20 defaults.
     """
     population = labelled_population(canonical, instants, horizon_months, observed_until)
     divided, split = with_folds(population, horizon_months)
@@ -78,25 +78,21 @@ def train_candidate(
     parameters: CreditParameters,
     *,
     threads: int,
-    grow: Grow = grow_here,
+    growth: Growth,
     champion: CreditModel | None = None,
 ) -> Candidate:
-    """Fit on the training folds, calibrate, judge on the test fold, and hold against ``champion`` if there is one."""
-    fit, stop, calibrate, test = (frame.fold(name) for name in ("fit", "stop", "calibrate", "test"))
-    matrices = TrainingMatrices(
-        matrix(fit, frame.features), labels(fit), matrix(stop, frame.features), labels(stop)
-    )  # fmt: skip
+    """Train, judge on the test fold, and hold against ``champion`` if there is one."""
+    train, test = frame.fold("train"), frame.fold("test")
+    training = TrainingRows(matrix(train, frame.features), labels(train), train["party_fold"].to_numpy())
     model = train_credit_model(
-        matrices,
-        matrix(calibrate, frame.features),
-        labels(calibrate),
+        training,
         frame.features,
         risk_directions(list(frame.features)),
         parameters,
         threads=threads,
-        grow=grow,
+        growth=growth,
     )
-    fitted = ScoredRows(matrices.fit_rows, matrices.fit_labels, model.probability_of_default(matrices.fit_rows))
+    fitted = ScoredRows(training.rows, training.labels, model.probability_of_default(training.rows))
     test_rows = matrix(test, frame.features)
     tested = ScoredRows(test_rows, labels(test), model.probability_of_default(test_rows))
     validation = validate_candidate(
@@ -109,7 +105,7 @@ def train_candidate(
         validation=validation,
         split=frame.split,
         data_hash=data_hash(frame.rows),
-        example=fit.select(frame.features).head(_EXAMPLE_ROWS).to_pandas(),
+        example=train.select(frame.features).head(_EXAMPLE_ROWS).to_pandas(),
         plots=validation_plots(model, fitted, tested, validation),
         test_pd=test.select(*key, probability_of_default=pl.Series(tested.pd)),
     )

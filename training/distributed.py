@@ -7,6 +7,7 @@ import contextlib
 import logging
 import tempfile
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,7 +22,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedKFold
 
 from group.settings import Settings
-from training.credit import CreditParameters, Grow, Matrix, TrainingMatrices, Vector, stopped_at_best
+from training.credit import CreditParameters, FoldGrowth, Matrix, TrainingRows, Vector, grow_fold
 
 _MODEL_FILE: Final = "model.txt"
 
@@ -50,41 +51,49 @@ def ray_session(settings: Settings) -> Iterator[None]:
         ray.shutdown()
 
 
-def grow_on_ray(workers: int, scratch: Path) -> Grow:
-    """A way to grow a booster on ``workers`` Ray workers, each with its share of the rows.
+@dataclass(frozen=True, slots=True)
+class RayGrowth:
+    """Grows on Ray: the folds side by side as tasks, the final booster on ``workers`` Ray Train workers.
 
-    One worker gives the very trees that ``grow_here`` gives. With more, histograms are summed across workers
-    (LightGBM's ``tree_learner=data``), so every split is chosen on all rows; bin edges and bagged rows are drawn by
-    each worker from its own share, so the trees differ a little from one worker's, and their quality does not.
+    One worker gives the very trees that ``LocalGrowth`` gives. With more, each holds its share of the rows and
+    histograms are summed across them (LightGBM's ``tree_learner=data``), so every split is chosen on all rows; bin
+    edges and bagged rows are drawn by each worker from its own share, so the trees differ a little and their quality
+    does not.
 
-    Args:
-        workers: number of Ray workers.
+    Attributes:
+        workers: number of Ray Train workers.
         scratch: a folder for Ray Train's checkpoints; on a cluster, one that all nodes share.
     """
 
-    def grow(matrices: TrainingMatrices, lightgbm: dict[str, Any], parameters: CreditParameters) -> lgb.Booster:
+    workers: int
+    scratch: Path
+
+    def on_folds(
+        self, training: TrainingRows, lightgbm: dict[str, Any], parameters: CreditParameters
+    ) -> list[FoldGrowth]:
+        """Every fold a task of one CPU."""
+        shared = ray.put(training)
+        task = ray.remote(num_cpus=1)(grow_fold)
+        on_one_cpu = lightgbm | {"num_threads": 1}
+        folds = np.unique(training.folds)
+        return list(ray.get([task.remote(shared, fold, on_one_cpu, parameters) for fold in folds]))
+
+    def on_all(self, training: TrainingRows, lightgbm: dict[str, Any], trees: int) -> lgb.Booster:
+        """Data-parallel over the workers."""
         shares = [
-            ray.put((matrices.fit_rows[rank::workers], matrices.fit_labels[rank::workers])) for rank in range(workers)
+            ray.put((training.rows[rank :: self.workers], training.labels[rank :: self.workers]))
+            for rank in range(self.workers)
         ]
         trainer = LightGBMTrainer(
             _grow_share,
-            train_loop_config={
-                "lightgbm": lightgbm,
-                "max_trees": parameters.max_trees,
-                "stop_after": parameters.stop_after,
-                # References: a worker fetches its own share from the object store and no other.
-                "shares": shares,
-                # Every worker stops on the same rows, hence at the same tree: else one would wait for ever.
-                "stop": ray.put((matrices.stop_rows, matrices.stop_labels)),
-            },
-            scaling_config=ScalingConfig(num_workers=workers, resources_per_worker={"CPU": 1}),
-            run_config=RunConfig(name="credit_pd", storage_path=str(scratch.absolute())),
+            # References: a worker fetches its own share from the object store and no other.
+            train_loop_config={"lightgbm": lightgbm, "trees": trees, "shares": shares},
+            scaling_config=ScalingConfig(num_workers=self.workers, resources_per_worker={"CPU": 1}),
+            run_config=RunConfig(name="credit_pd", storage_path=str(self.scratch.absolute())),
         )
         checkpoint = trainer.fit().checkpoint
         with checkpoint.as_directory() as folder:
             return lgb.Booster(model_str=(Path(folder) / _MODEL_FILE).read_text())
-
-    return grow
 
 
 def cross_validated_auc(
@@ -126,18 +135,9 @@ def _grow_share(config: dict[str, Any]) -> None:
     lightgbm = dict(config["lightgbm"])
     if len(shares) > 1:
         lightgbm |= {"tree_learner": "data", "pre_partition": True, "num_threads": 1, **get_network_params()}
-    fit_rows, fit_labels = ray.get(shares[rank])
-    stop_rows, stop_labels = ray.get(config["stop"])
-    fit = lgb.Dataset(fit_rows, fit_labels, params=lightgbm)
-    booster = stopped_at_best(
-        lgb.train(
-            lightgbm,
-            fit,
-            num_boost_round=config["max_trees"],
-            valid_sets=[lgb.Dataset(stop_rows, stop_labels, reference=fit)],
-            callbacks=[lgb.early_stopping(config["stop_after"], verbose=False)],
-        )
-    )
+    rows, labels = ray.get(shares[rank])
+    share = lgb.Dataset(rows, labels, params=lightgbm)
+    booster = lgb.train(lightgbm, share, num_boost_round=config["trees"])
     # Reported once: a report of every round would make all workers wait for each other each time.
     with tempfile.TemporaryDirectory() as folder:
         checkpoint = None

@@ -19,8 +19,12 @@ _LATEST_STATEMENT_DAYS: Final = 35
 
 _OUT_OF_TIME_SNAPSHOTS: Final = 3
 _MINIMUM_DEFAULTS: Final = 20
+_TEST_EVERY: Final = 5
+"""Where there is one instant, every fifth party is the test."""
 
-Fold = Literal["fit", "stop", "calibrate", "test", "unused"]
+Fold = Literal["train", "test", "unused"]
+
+PARTY_FOLDS: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,30 +98,29 @@ ORDER BY ALL
 
 
 def with_folds(population: pl.DataFrame, horizon_months: int) -> tuple[pl.DataFrame, Split]:
-    """Add the column ``fold`` and say how the frame was divided.
+    """Add the columns ``fold`` and ``party_fold``, and say how the frame was divided.
 
-    Training parties are divided by a hash of ``party_id`` into ``fit`` (70 %), ``stop`` (early stopping, 15 %) and
-    ``calibrate`` (15 %), so that no party stands on both sides. Out of time, instants between training and test are
-    ``unused``.
+    ``fold`` is ``train``, ``test``, or ``unused`` for instants between the two. ``party_fold`` (0 to 4) comes from a
+    hash of ``party_id``: a party is in one fold at all instants.
 
     Raises:
-        TooFewDefaults: a fold would hold fewer than 20 defaults.
+        TooFewDefaults: the test, or one of the five training folds, would hold fewer than 20 defaults.
     """
     instants = population["event_timestamp"].unique().sort().to_list()
     tests = instants[-_OUT_OF_TIME_SNAPSHOTS:]
     trains = [instant for instant in instants if tests and plus_months(instant, horizon_months) <= tests[0]]
-    ticket = pl.col("party_id").map_elements(_ticket, return_dtype=pl.Float64)
+    ticket = pl.col("party_id").map_elements(_ticket, return_dtype=pl.Int64)
     if trains:
         split = Split("out_of_time", tuple(trains), tuple(tests))
         fold = (
             pl.when(pl.col("event_timestamp").is_in(tests)).then(pl.lit("test"))
-            .when(~pl.col("event_timestamp").is_in(trains)).then(pl.lit("unused"))
-            .otherwise(_training_fold(ticket))
+            .when(pl.col("event_timestamp").is_in(trains)).then(pl.lit("train"))
+            .otherwise(pl.lit("unused"))
         )  # fmt: skip
     else:
         split = Split("out_of_sample", tuple(instants), tuple(instants))
-        fold = pl.when(ticket < 0.2).then(pl.lit("test")).otherwise(_training_fold((ticket - 0.2) / 0.8))
-    frame = population.with_columns(fold=fold)
+        fold = pl.when(ticket // PARTY_FOLDS % _TEST_EVERY == 0).then(pl.lit("test")).otherwise(pl.lit("train"))
+    frame = population.with_columns(fold=fold, party_fold=ticket % PARTY_FOLDS)
     _require_defaults(frame)
     return frame, split
 
@@ -140,23 +143,20 @@ def data_hash(frame: pl.DataFrame) -> str:
     return digest.hexdigest()
 
 
-def _training_fold(ticket: pl.Expr) -> pl.Expr:
-    return (
-        pl.when(ticket < 0.7).then(pl.lit("fit")).when(ticket < 0.85).then(pl.lit("stop"))
-        .otherwise(pl.lit("calibrate"))
-    )  # fmt: skip
-
-
-def _ticket(party_id: str) -> float:
-    """A number from 0 to 1 that depends on the party alone, not on the run, the machine or the library's version."""
-    return int.from_bytes(hashlib.blake2b(party_id.encode(), digest_size=8).digest()) / 2**64
+def _ticket(party_id: str) -> int:
+    """A whole number that depends on the party alone, not on the run, the machine or the library's version."""
+    return int.from_bytes(hashlib.blake2b(party_id.encode(), digest_size=6).digest())
 
 
 def _require_defaults(frame: pl.DataFrame) -> None:
-    counts = dict(frame.filter("defaulted").group_by("fold").len().iter_rows())
-    for fold in ("fit", "stop", "calibrate", "test"):
-        if counts.get(fold, 0) < _MINIMUM_DEFAULTS:
+    defaults = frame.filter("defaulted")
+    counts = {"test": len(defaults.filter(pl.col("fold") == "test"))}
+    training = defaults.filter(pl.col("fold") == "train")["party_fold"].value_counts()
+    counts |= {f"training (part {part} of {PARTY_FOLDS})": 0 for part in range(1, PARTY_FOLDS + 1)}
+    counts |= {f"training (part {part + 1} of {PARTY_FOLDS})": count for part, count in training.iter_rows()}
+    for name, count in counts.items():
+        if count < _MINIMUM_DEFAULTS:
             raise TooFewDefaults(
-                f"The {fold} fold holds {counts.get(fold, 0)} defaults; at least {_MINIMUM_DEFAULTS} are needed. "
+                f"The rows for {name} hold {count} defaults; at least {_MINIMUM_DEFAULTS} are needed. "
                 "Load a longer history or more customers."
             )

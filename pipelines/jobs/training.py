@@ -20,11 +20,11 @@ from training import (
     CreditFrame,
     CreditParameters,
     NoChampion,
+    RayGrowth,
     RegisteredModel,
     champion,
     credit_frame,
     cross_validated_auc,
-    grow_on_ray,
     labels,
     matrix,
     promote,
@@ -76,7 +76,7 @@ def train_champion(settings: Settings, reporter: Reporter, *, again: bool = Fals
                     frame,
                     parameters,
                     threads=settings.threads,
-                    grow=grow_on_ray(settings.training_workers, workspace.scratch),
+                    growth=RayGrowth(settings.training_workers, workspace.scratch),
                     champion=rival.model if rival else None,
                 )
             folds = _cross_validation(frame, parameters, reporter)
