@@ -244,7 +244,8 @@ def _online_store(url: str, home: Path) -> dict[str, Any]:
         return {"type": "redis", "connection_string": ",".join(parts)}
     return {
         "type": "postgres",
-        "host": address.host or "localhost",
+        # A server on this machine may listen on a socket in a folder, which a URL names as ?host=/folder.
+        "host": address.host or address.query.get("host") or "localhost",
         "port": address.port or 5432,
         "database": address.database,
         "db_schema": "public",

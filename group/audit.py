@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, Column, Connection, Engine, Row, String, Table, Text, insert, select, update
+from sqlalchemy import BigInteger, Column, Connection, Engine, Index, Row, String, Table, Text, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from group.database import UtcDateTime, metadata, reading
@@ -37,6 +37,7 @@ audit_log: Final = Table(
     Column("payload", Text, nullable=False),
     Column("previous_hash", String(64), nullable=False),
     Column("record_hash", String(64), nullable=False),
+    Index(None, "legal_entity", "subject"),
 )
 
 audit_head: Final = Table(

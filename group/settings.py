@@ -6,7 +6,6 @@ Settings are read once, at the rim (the command line, the server, a notebook), a
 import difflib
 import os
 from collections.abc import Mapping
-from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Final, Literal, Self
 
@@ -91,12 +90,12 @@ class Settings(BaseSettings):
             raise ValueError("not a URL of a server")
         return uri
 
-    @cached_property
+    @property
     def state_url(self) -> str:
         """Where workflow state and the audit log are kept, as SQLAlchemy writes it."""
         return self.database_url or f"sqlite:///{self.home.absolute() / 'state.db'}"
 
-    @cached_property
+    @property
     def tracking_uri(self) -> str:
         """Where MLflow keeps experiments and the registry."""
         return self.mlflow_tracking_uri or f"sqlite:///{self.home.absolute() / 'mlflow.db'}"

@@ -57,7 +57,10 @@ def examine(settings: Settings, console: Console, *, migrate_first: bool) -> boo
         lambda: _api(settings),
         *(lambda step=step: _step(settings, step) for step in (data.STEP, features.STEP, training.STEP)),
     ]
-    table = Table("check", "", "found", "what to do", title="jinkong doctor", title_justify="left")
+    table = Table("check", "", title="jinkong doctor", title_justify="left")
+    for column in ("found", "what to do"):
+        # An address that is cut off cannot be copied.
+        table.add_column(column, overflow="fold")
     ill = 0
     for check in checks:
         finding = check()

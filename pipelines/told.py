@@ -29,9 +29,9 @@ def tell_features(console: Console, record: StepRecord) -> None:
     for view, features in facts["features"].items():
         table.add_row(view, f"{features}", f"{facts['rows'][view]:,}", f"{facts['online'][view]:,}")
     console.print(table)
-    console.print(
-        f"  month starts from {facts['first_instant'][:10]} to {facts['last_instant'][:10]}; the last is online"
-    )
+    first, last = facts["first_instant"][:10], facts["last_instant"][:10]
+    months = f"at {last}, which" if first == last else f"at month starts from {first} to {last}; the last"
+    _line(console, f"{months} is online")
 
 
 def tell_training(console: Console, record: StepRecord) -> None:
@@ -56,9 +56,8 @@ def tell_training(console: Console, record: StepRecord) -> None:
     folds = facts["cross_validated_auc"]
     if folds:
         mean = sum(folds) / len(folds)
-        console.print(
-            f"  AUC {mean:.4f} in {len(folds)}-fold cross-validation ({', '.join(f'{f:.4f}' for f in folds)})"
-        )
+        each = ", ".join(f"{auc:.4f}" for auc in folds)
+        _line(console, f"AUC {mean:.4f} in {len(folds)}-fold cross-validation ({each})")
     _line(console, f"{name}: {facts['features']} features, {facts['trees']} trees; champion")
 
 

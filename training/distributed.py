@@ -21,6 +21,7 @@ from ray.train.lightgbm import LightGBMTrainer, get_network_params
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedKFold
 
+from group.libraries import hushed
 from group.settings import Settings
 from training.credit import CreditParameters, FoldGrowth, Matrix, TrainingRows, Vector, grow_fold
 
@@ -91,7 +92,8 @@ class RayGrowth:
             scaling_config=ScalingConfig(num_workers=self.workers, resources_per_worker={"CPU": 1}),
             run_config=RunConfig(name="credit_pd", storage_path=str(self.scratch.absolute())),
         )
-        checkpoint = trainer.fit().checkpoint
+        with hushed():
+            checkpoint = trainer.fit().checkpoint
         with checkpoint.as_directory() as folder:
             return lgb.Booster(model_str=(Path(folder) / _MODEL_FILE).read_text())
 

