@@ -88,13 +88,16 @@ def validate(
 
 def _parsed(name: str, given: pl.DataType, wanted: Any) -> pl.Expr:
     column = pl.col(name)
-    if given == wanted:
+    if given == wanted and wanted != pl.String:
         return column
     if given != pl.String:
         if isinstance(given, pl.Datetime) and given.time_zone is None and isinstance(wanted, pl.Datetime):
             column = column.dt.replace_time_zone("UTC")
         return column.cast(wanted, strict=False)
+    # A blank is no value, in any column.
     text = pl.when(column.str.strip_chars() != "").then(column.str.strip_chars())
+    if wanted == pl.String:
+        return text.alias(name)
     if isinstance(wanted, pl.Datetime):
         return _instant(text).alias(name)
     if wanted == pl.Date:

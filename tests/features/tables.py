@@ -1,0 +1,89 @@
+"""Small canonical tables made by hand, for tests that look at single rows."""
+
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from features.contracts import CONTRACTS
+
+JOINED = datetime(2024, 1, 1, tzinfo=UTC)
+
+_CUSTOMER: dict[str, Any] = {
+    "legal_entity": "consumer",
+    "customer_id": "C1",
+    "kind": "person",
+    "name": "王芳",
+    "identity_token": "T1",
+    "phone_token": None,
+    "owner_identity_token": None,
+    "birth_or_founding_date": date(1990, 5, 17),
+    "gender": "female",
+    "marital_status": None,
+    "education": "bachelor",
+    "income_per_month": Decimal("9000.00"),
+    "currency": "CNY",
+    "region": "310000",
+    "industry": None,
+    "enterprise_size": None,
+    "marketing_consent": False,
+    "share_within_group_consent": True,
+    "event_timestamp": JOINED,
+    "created_timestamp": JOINED,
+}
+_STATEMENT: dict[str, Any] = {
+    "legal_entity": "consumer",
+    "customer_id": "C1",
+    "loan_id": "L1",
+    "statement_balance": Decimal("1000.00"),
+    "amount_due": Decimal("50.00"),
+    "amount_paid": Decimal("50.00"),
+    "credit_limit": Decimal("5000.00"),
+    "currency": "CNY",
+    "days_past_due": 0,
+    "payment_behaviour": "revolving",
+}
+_TRANSACTION: dict[str, Any] = {
+    "legal_entity": "consumer",
+    "account_id": "A1",
+    "customer_id": "C1",
+    "amount": Decimal("10.00"),
+    "currency": "CNY",
+    "direction": "out",
+    "channel": None,
+    "category": None,
+    "counterparty": None,
+    "balance": None,
+}
+
+
+def a_customer(**changes: Any) -> dict[str, Any]:
+    """A person who joined the consumer-finance company on 2024-01-01 and consents to sharing."""
+    return _CUSTOMER | changes
+
+
+def a_statement(at: datetime, **changes: Any) -> dict[str, Any]:
+    """A statement that was known a day after it was made, unless said otherwise."""
+    return _STATEMENT | {"event_timestamp": at, "created_timestamp": at + timedelta(days=1)} | changes
+
+
+def a_transaction(number: int, at: datetime, **changes: Any) -> dict[str, Any]:
+    """A booking that was known at once, unless said otherwise."""
+    row = {"transaction_id": f"T{number}", "event_timestamp": at, "created_timestamp": at}
+    return _TRANSACTION | row | changes
+
+
+def frame(table: str, rows: Sequence[dict[str, Any]]) -> pl.DataFrame:
+    """Rows as a frame with the contract's columns and types."""
+    columns = CONTRACTS[table].columns
+    return pl.DataFrame([{name: row[name] for name in columns} for row in rows], schema=columns)
+
+
+def write(canonical: Path, table: str, rows: Sequence[dict[str, Any]]) -> None:
+    """Write rows as the table's one file."""
+    folder = canonical / table
+    folder.mkdir(parents=True, exist_ok=True)
+    frame(table, rows).write_parquet(folder / "part-00000.parquet")

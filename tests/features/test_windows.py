@@ -1,0 +1,210 @@
+"""Windowed features: what DuckDB computes is what the declaration says, row by row, and nothing from the future."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from features.catalogue import VIEWS
+from features.errors import ContractBroken
+from features.identity import resolve_parties
+from features.windows import Aggregate, Derived, Metric, ViewQuery, Windowed, WindowView, compute_views, window_sql
+from tests.features.tables import a_customer, a_statement, a_transaction, write
+
+AS_OF = datetime(2025, 7, 1, tzinfo=UTC)
+SPENT = Metric("spent", "CASE WHEN direction = 'out' THEN amount END", "CNY", "Money out")
+AGGREGATES: tuple[Aggregate, ...] = ("sum", "mean", "min", "max", "count", "latest")
+VIEW = WindowView(
+    name="spending",
+    table="transactions",
+    row_id="transaction_id",
+    windowed=tuple(
+        Windowed(SPENT, aggregate, days, 0, after_days=after)
+        for aggregate in AGGREGATES
+        for days, after in ((30, 0), (60, 30))
+    ),
+    derived=(Derived("spent_change", "spent_sum_30d - spent_sum_60d_after_30d", "CNY", 0, "Change"),),
+)
+
+
+def features_of(
+    canonical: Path, view: WindowView = VIEW, as_of: datetime = AS_OF
+) -> dict[tuple[str, str], dict[str, Any]]:
+    """Feature rows by company and customer id of the party (each party here has one token, named like it)."""
+    resolve_parties(canonical)
+    target = canonical.parent / f"features_{as_of:%d}"
+    compute_views([ViewQuery(view.name, window_sql(view), view.table)], canonical, target, [as_of], threads=2)
+    rows = pl.read_parquet(target / view.name / "*.parquet")
+    names = pl.read_parquet(canonical / "parties/*.parquet").group_by("party_id").agg(pl.col("customer_id").min())
+    return {
+        (row["legal_entity"], row["customer_id"]): row for row in rows.join(names, on="party_id").to_dicts()
+    }  # fmt: skip
+
+
+def naive(rows: list[dict[str, Any]], feature: Windowed) -> float | None:
+    """The feature by its words, in exact arithmetic."""
+    seen = [
+        row
+        for row in rows
+        if row["event_timestamp"] <= AS_OF
+        and row["created_timestamp"] <= AS_OF
+        and timedelta(days=feature.after_days) <= AS_OF - row["event_timestamp"] < timedelta(days=feature.window_days)
+        and row["direction"] == "out"
+    ]
+    values = [row["amount"] for row in sorted(seen, key=lambda row: (row["event_timestamp"], row["transaction_id"]))]
+    computed: dict[str, Callable[[], Decimal | Fraction | int]] = {
+        "sum": lambda: sum(values, Decimal(0)),
+        "count": lambda: len(values),
+        "mean": lambda: Fraction(sum(values, Decimal(0))) / len(values),
+        "min": lambda: min(values),
+        "max": lambda: max(values),
+        "latest": lambda: values[-1],
+    }
+    if not values and feature.aggregate not in ("sum", "count"):
+        return None
+    return float(computed[feature.aggregate]())
+
+
+instants = st.one_of(
+    st.sampled_from([AS_OF, AS_OF - timedelta(days=30), AS_OF - timedelta(days=60), AS_OF + timedelta(microseconds=1)]),
+    st.datetimes(datetime(2025, 3, 1), datetime(2025, 7, 20), timezones=st.just(UTC)),  # noqa: DTZ001
+)
+
+
+@given(
+    st.lists(
+        st.tuples(instants, st.integers(0, 40), st.integers(0, 10**9), st.sampled_from(["in", "out"])), max_size=25
+    )
+)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_feature_is_what_its_declaration_says(
+    tmp_path_factory: pytest.TempPathFactory, bookings: list[tuple[datetime, int, int, str]]
+) -> None:
+    canonical = tmp_path_factory.mktemp("windows") / "canonical"
+    rows = [
+        a_transaction(
+            number, at, created_timestamp=at + timedelta(days=days), amount=Decimal(cents) / 100, direction=direction
+        )
+        for number, (at, days, cents, direction) in enumerate(bookings)
+    ]
+    write(canonical, "customers", [a_customer()])
+    write(canonical, "transactions", rows)
+    found = features_of(canonical)["consumer", "C1"]
+    for feature in VIEW.windowed:
+        wanted = naive(rows, feature)
+        if feature.aggregate == "mean" and wanted is not None:
+            assert found[feature.name] == pytest.approx(wanted, rel=1e-12)
+        else:
+            assert found[feature.name] == wanted, feature.name
+    assert found["spent_change"] == found["spent_sum_30d"] - found["spent_sum_60d_after_30d"]
+
+
+def test_a_row_that_was_not_known_yet_is_not_seen(tmp_path: Path) -> None:
+    canonical = tmp_path / "canonical"
+    write(canonical, "customers", [a_customer()])
+    happened = AS_OF - timedelta(days=3)
+    write(
+        canonical,
+        "transactions",
+        [
+            a_transaction(1, happened, amount=Decimal(5)),
+            a_transaction(2, happened, amount=Decimal(70), created_timestamp=AS_OF + timedelta(microseconds=1)),
+            a_transaction(3, AS_OF + timedelta(microseconds=1), amount=Decimal(900)),
+        ],
+    )
+    assert features_of(canonical)["consumer", "C1"]["spent_sum_30d"] == 5
+
+
+def test_a_customer_who_joins_later_is_not_there_yet(tmp_path: Path) -> None:
+    canonical = tmp_path / "canonical"
+    later = AS_OF + timedelta(days=1)
+    newcomer = a_customer(customer_id="C2", identity_token="T2", event_timestamp=later, created_timestamp=later)
+    write(canonical, "customers", [a_customer(), newcomer])
+    write(canonical, "transactions", [a_transaction(1, AS_OF)])
+    assert set(features_of(canonical)) == {("consumer", "C1")}
+
+
+@pytest.mark.parametrize(("consents", "sees"), [(True, 30.0), (False, 10.0)])
+def test_another_companys_data_are_seen_only_where_the_customer_there_consents(
+    tmp_path: Path, *, consents: bool, sees: float
+) -> None:
+    canonical = tmp_path / "canonical"
+    # The same person at two companies: what is seen turns on the consent given where the data are.
+    write(
+        canonical,
+        "customers",
+        [
+            a_customer(customer_id="C1", share_within_group_consent=False),
+            a_customer(legal_entity="credit", customer_id="C9", share_within_group_consent=consents),
+        ],
+    )
+    rows = [
+        a_transaction(1, AS_OF, amount=Decimal(10)),
+        a_transaction(2, AS_OF, amount=Decimal(20), legal_entity="credit", customer_id="C9"),
+    ]
+    write(canonical, "transactions", rows)
+    found = features_of(canonical)
+    assert found["consumer", "C1"]["spent_sum_30d"] == sees
+    assert found["credit", "C1"]["spent_sum_30d"] == 20.0
+
+
+def test_consent_that_is_withdrawn_counts_from_the_day_it_is_known(tmp_path: Path) -> None:
+    canonical = tmp_path / "canonical"
+    there = {"legal_entity": "credit", "customer_id": "C9"}
+    withdrawn = AS_OF - timedelta(days=2)
+    write(
+        canonical,
+        "customers",
+        [
+            a_customer(),
+            a_customer(**there),
+            a_customer(
+                **there, share_within_group_consent=False, event_timestamp=withdrawn, created_timestamp=withdrawn
+            ),
+        ],
+    )
+    write(canonical, "transactions", [a_transaction(1, withdrawn - timedelta(days=5), **there, amount=Decimal(20))])
+    assert features_of(canonical)["consumer", "C1"]["spent_sum_30d"] == 0
+    before = features_of(canonical, as_of=withdrawn - timedelta(days=1))
+    assert before["consumer", "C1"]["spent_sum_30d"] == 20
+
+
+def test_every_view_of_the_catalogue_computes_and_says_what_its_features_are(the_small_group: Any) -> None:
+    for view in VIEWS:
+        rows = pl.read_parquet(sorted((the_small_group.features / view.name).glob("*.parquet"))[-1])
+        assert rows.columns == [
+            "legal_entity", "party_id", "event_timestamp", "created_timestamp", *view.feature_names,
+        ]  # fmt: skip
+        assert not rows.select(pl.col(view.feature_names).is_infinite().any()).to_numpy().any()
+        assert rows.select("legal_entity", "party_id").is_unique().all()
+        for feature in view.features:
+            assert feature.description
+            assert feature.unit
+            assert feature.risk in (-1, 0, 1)
+    names = [name for view in VIEWS for name in view.feature_names]
+    assert len(names) == len(set(names)) > 100
+
+
+def test_the_same_data_give_the_same_bytes_on_any_number_of_threads(the_small_group: Any, tmp_path: Path) -> None:
+    instant = datetime(2025, 1, 1, tzinfo=UTC)
+    queries = [view.query for view in VIEWS]
+    for threads in (1, 2):
+        compute_views(queries, the_small_group.canonical, tmp_path / str(threads), [instant], threads=threads)
+    for view in VIEWS:
+        one, two = (next((tmp_path / threads / view.name).iterdir()).read_bytes() for threads in ("1", "2"))
+        assert one == two, view.name
+
+
+def test_a_view_without_its_table_is_refused(tmp_path: Path) -> None:
+    canonical = tmp_path / "canonical"
+    write(canonical, "customers", [a_customer()])
+    write(canonical, "statements", [a_statement(AS_OF)])
+    with pytest.raises(ContractBroken, match="View 'spending' reads table 'transactions', which was not loaded"):
+        features_of(canonical)
