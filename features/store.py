@@ -15,7 +15,7 @@ import psycopg
 import redis
 from feast import FeatureStore, RepoConfig
 from feast.errors import FeastError
-from feast.protos.feast.serving.ServingService_pb2 import FieldStatus
+from google.protobuf.timestamp_pb2 import Timestamp
 from sqlalchemy.engine import make_url
 
 from features.catalogue import VIEWS
@@ -177,12 +177,12 @@ class OnlineReader:
         as_of: list[datetime | None] = [None] * len(parties)
         for place, name in enumerate(self._features):
             vector = columns[name]
-            for row, (status, value) in enumerate(zip(vector.statuses, vector.values, strict=True)):
-                if status == FieldStatus.NOT_FOUND:
+            for row, (instant, value) in enumerate(zip(vector.event_timestamps, vector.values, strict=True)):
+                if not _is_there(instant):
                     continue
                 if not found[row]:
                     found[row] = True
-                    as_of[row] = vector.event_timestamps[row].ToDatetime(tzinfo=UTC)
+                    as_of[row] = instant.ToDatetime(tzinfo=UTC)
                 if value.HasField("double_val"):
                     values[row, place] = value.double_val
         return OnlineRows(values, found, as_of)
@@ -228,8 +228,13 @@ def _count_online(store: FeatureStore, view: str, keys: pl.DataFrame) -> int:
     for batch in keys.iter_slices(_ONLINE_BATCH):
         response = store.get_online_features(features=[f"{view}:{first}"], entity_rows=batch.to_dicts()).proto
         place = list(response.metadata.feature_names.val).index(first)
-        found += sum(status != FieldStatus.NOT_FOUND for status in response.results[place].statuses)
+        found += sum(_is_there(instant) for instant in response.results[place].event_timestamps)
     return found
+
+
+def _is_there(instant: Timestamp) -> bool:
+    # A key that is absent is NOT_FOUND in SQLite and PRESENT in Redis, without a value; in both it has no instant.
+    return bool(instant.seconds)
 
 
 def _online_store(url: str, home: Path) -> dict[str, Any]:

@@ -38,6 +38,11 @@ def texts(
     index: npt.NDArray[np.integer], values: Sequence[str], absent: npt.NDArray[np.bool_] | None = None
 ) -> pa.Array:
     """``values[index]`` as a dictionary column, which Parquet stores without writing a text twice."""
+    distinct = {value: place for place, value in enumerate(dict.fromkeys(values))}
+    if len(distinct) < len(values):
+        # Parquet files of a dictionary that names a text twice differ from run to run.
+        index = np.array([distinct[value] for value in values], np.int32)[index]
+        values = list(distinct)
     return pa.DictionaryArray.from_arrays(pa.array(index.astype(np.int32), mask=absent), pa.array(values, pa.string()))
 
 
