@@ -6,6 +6,7 @@ was registered, or it is refused.
 
 import hashlib
 import json
+import re
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -211,11 +212,14 @@ def _client(settings: Settings) -> Iterator[Any]:
         except MlflowException as error:
             first = (str(error).strip().splitlines() or ["no reason given"])[0].rstrip(".")
             raise RegistryUnavailable(
-                f"The model registry {_shown(settings)} cannot do what is asked: {first}."
-            ) from error
+                f"The model registry {_shown(settings)} cannot do what is asked: {_without_password(first)}."
+            ) from None
 
 
 def _shown(settings: Settings) -> str:
-    # A tracking URI may hold a password.
-    scheme, _, rest = settings.tracking_uri.partition("://")
-    return f"{scheme}://{rest.rpartition('@')[2]}"
+    return _without_password(settings.tracking_uri)
+
+
+def _without_password(text: str) -> str:
+    """URLs in ``text`` without user and password."""
+    return re.sub(r"//[^/@\s]+@", "//", text)
