@@ -1,6 +1,7 @@
 """How third-party libraries behave in our processes: no telemetry, no chatter, no endless retries."""
 
 import contextlib
+import importlib
 import io
 import os
 import sys
@@ -23,6 +24,9 @@ def prepare_libraries() -> None:
     """Set the libraries' own switches, before they are imported. What the user has set stays."""
     for name, value in _SWITCHES.items():
         os.environ.setdefault(name, value)
+    # Feast, once imported, has prometheus_client keep its values in files that all processes of the machine share;
+    # ours count in memory. Whichever is imported first decides.
+    importlib.import_module("prometheus_client")
     if not sys.warnoptions:
         # What libraries warn of is for those who maintain this code; the tests show it.
         warnings.simplefilter("ignore")

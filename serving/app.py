@@ -115,12 +115,9 @@ def _backend(request: Request) -> Backend:
 
 def _scorer(request: Request) -> Scorer:
     try:
-        scorer = _backend(request).scorer()
+        return _backend(request).scorer()
     except tuple(_UNAVAILABLE) as error:
-        request.app.state.metrics.model_in_service(None)
         raise _unavailable(error) from None
-    request.app.state.metrics.model_in_service((scorer.registered.name, scorer.registered.version))
-    return scorer
 
 
 def _unavailable(error: JinkongError) -> ApiError:
@@ -168,7 +165,9 @@ def readyz(request: Request) -> JSONResponse:
 @_operations.get("/metrics", summary="Measures for Prometheus", response_class=Response)
 def metrics(request: Request) -> Response:
     """Requests by route and answer, their duration, scores by company, the model in service."""
-    return Response(request.app.state.metrics.text(), media_type=CONTENT_TYPE)
+    loaded = _backend(request).loaded
+    in_service = (loaded.registered.name, loaded.registered.version) if loaded else None
+    return Response(request.app.state.metrics.text(in_service), media_type=CONTENT_TYPE)
 
 
 @_scores.get(

@@ -32,6 +32,11 @@ class Backend:
     _failure: tuple[float, JinkongError] | None = None
     _loading: threading.Lock = field(default_factory=threading.Lock)
 
+    @property
+    def loaded(self) -> Scorer | None:
+        """The scorer if it is loaded already."""
+        return self._scorer
+
     def scorer(self) -> Scorer:
         """The scorer of the champion, loaded at the first call that can.
 

@@ -1,5 +1,6 @@
 """Limits on what a caller may send: the size of a body, counted as it arrives."""
 
+import contextlib
 from http import HTTPStatus
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -24,7 +25,6 @@ class BodyLimit:
             await self._app(scope, receive, send)
             return
         received = 0
-        answered = False
 
         async def counted() -> Message:
             nonlocal received
@@ -34,16 +34,14 @@ class BodyLimit:
                 raise _TooLarge
             return message
 
-        async def noted(message: Message) -> None:
-            nonlocal answered
-            answered = True
-            await send(message)
+        async def unless_too_large(message: Message) -> None:
+            # The framework answers 400 to any error of reading a body; ours says what is wrong.
+            if received <= self._most_bytes:
+                await send(message)
 
-        try:
-            await self._app(scope, counted, noted)
-        except _TooLarge:
-            if answered:
-                raise
+        with contextlib.suppress(_TooLarge):
+            await self._app(scope, counted, unless_too_large)
+        if received > self._most_bytes:
             detail = f"The body is longer than {self._most_bytes} bytes; send less, or set JINKONG_MAX_BODY_BYTES."
             status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
             await problem_response(status, "body_too_large", detail)(scope, receive, send)

@@ -35,15 +35,12 @@ class Metrics:
         """Count one score."""
         self._scores.labels(legal_entity).inc()
 
-    def model_in_service(self, model: tuple[str, str] | None) -> None:
-        """Name and version of the model that is loaded, or None."""
+    def text(self, model: tuple[str, str] | None) -> bytes:
+        """The measures in Prometheus' text format, with name and version of the model in service, if there is one."""
         self._ready.set(model is not None)
         self._model.clear()
         if model is not None:
             self._model.labels(*model).set(1)
-
-    def text(self) -> bytes:
-        """The measures in Prometheus' text format."""
         return generate_latest(self._registry)
 
 

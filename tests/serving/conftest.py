@@ -1,0 +1,30 @@
+"""The API over the champion of the small group, with a state database of each test's own."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import polars as pl
+import pytest
+from fastapi.testclient import TestClient
+
+from group.settings import Settings
+from pipelines.workspace import Workspace
+from serving import create_app
+
+
+@pytest.fixture
+def api_settings(trained_settings: Settings, tmp_path: Path) -> Settings:
+    return trained_settings.model_copy(update={"database_url": f"sqlite:///{tmp_path / 'state.db'}"})
+
+
+@pytest.fixture
+def client(api_settings: Settings) -> Iterator[TestClient]:
+    with TestClient(create_app(api_settings), raise_server_exceptions=False) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def known_parties(trained_settings: Settings) -> pl.DataFrame:
+    """``legal_entity, party_id`` of everybody who is online."""
+    newest = sorted((Workspace.of(trained_settings).features / "profile").glob("*.parquet"))[-1]
+    return pl.read_parquet(newest, columns=["legal_entity", "party_id"]).sort("legal_entity", "party_id")
