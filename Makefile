@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DEMO_ARGS ?=
 
-.PHONY: help setup demo test test-quick check format lock bench-simulated bench-serving clean
+.PHONY: help setup demo test test-quick check format lock bench-simulated clean
 
 help:            ## what can be made
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 18
@@ -42,9 +42,6 @@ format: $(READY)  ## rewrite the code as `make check` wants it
 
 bench-simulated: $(READY)  ## transactions a second of the simulated group at medium, as JSON
 	$(BIN)/python -m tests.bench.simulated
-
-bench-serving: $(READY)  ## requests a second of POST /v1/score beside a constant route, as JSON
-	$(BIN)/python -m tests.bench.serving
 
 lock: $(READY)   ## renew requirements.lock and bootstrap.lock
 	$(BIN)/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes \

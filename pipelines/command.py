@@ -128,10 +128,8 @@ def serve() -> None:
     """Serve the API until Ctrl-C. It starts without a champion too, and is ready as soon as there is one."""
     from serving import serve as run
 
-    settings = load_settings()
-    if settings.port:
-        _console(error=True).print(f"The API's page: http://{settings.host}:{settings.port}/docs", highlight=False)
-    run(settings)
+    console = _console(error=True)
+    run(load_settings(), lambda url: console.print(f"The API's page: {url}/docs", highlight=False))
 
 
 @app.command()

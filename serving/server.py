@@ -1,6 +1,7 @@
 """Run the API with uvicorn."""
 
 import ipaddress
+from collections.abc import Callable
 
 import uvicorn
 
@@ -13,8 +14,8 @@ class UnprotectedService(InputError):
     """The API would be open to other machines without a token."""
 
 
-def serve(settings: Settings) -> None:
-    """Serve until the process is told to stop.
+def serve(settings: Settings, announce: Callable[[str], None] = lambda _url: None) -> None:
+    """Serve until the process is told to stop. ``announce`` is told the address just before.
 
     Raises:
         UnprotectedService: another machine could reach the address, and no token is set.
@@ -24,6 +25,7 @@ def serve(settings: Settings) -> None:
             f"JINKONG_HOST is {settings.host}, which other machines can reach; set JINKONG_SERVICE_TOKEN to a secret "
             "of at least 16 characters first, or serve on 127.0.0.1."
         )
+    announce(f"http://{settings.host}:{settings.port}")
     uvicorn.run(
         create_app(settings),
         host=settings.host,

@@ -1,0 +1,89 @@
+"""The demonstration from end to end, as a user runs it, and what it leaves behind."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.conftest import CACHE, ROOT, free_port
+
+pytestmark = pytest.mark.long
+
+
+def demo(home: Path, *arguments: str, **variables: str) -> "subprocess.CompletedProcess[str]":
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("JINKONG_")}
+    environment |= {"JINKONG_HOME": str(home), "JINKONG_PORT": str(free_port()), "COLUMNS": "200", **variables}
+    return subprocess.run(
+        [sys.executable, "-m", "pipelines", "demo", *arguments],
+        env=environment, cwd=ROOT, capture_output=True, text=True, check=False, timeout=560,
+    )  # fmt: skip
+
+
+def summary_of(home: Path) -> dict[str, Any]:
+    summary: dict[str, Any] = json.loads((home / "demo" / "summary.json").read_text())
+    return summary
+
+
+@pytest.fixture(scope="session")
+def simulated_demo(trained_settings: Any) -> Path:
+    """A home whose demo finds the small group's data, features and model already there."""
+    home = CACHE / "demo_home"
+    (home / "demo").mkdir(parents=True, exist_ok=True)
+    link = home / "demo" / "simulated-small"
+    if not link.is_symlink():
+        link.symlink_to(trained_settings.home, target_is_directory=True)
+    return home
+
+
+def test_a_second_run_reuses_everything_and_the_model_comes_near_the_oracle(simulated_demo: Path) -> None:
+    done = demo(simulated_demo)
+    assert done.returncode == 0, done.stderr
+    for step in ("data", "features", "training"):
+        assert f"{step}: unchanged, reused" in done.stdout
+    assert "ten parties, scored over HTTP" in done.stdout
+    assert "mlflow ui --backend-store-uri" in done.stdout
+    assert "/docs" in done.stdout
+    summary = summary_of(simulated_demo)
+    assert len(summary["scores"]) == 10
+    assert summary["reused"] == ["data", "features", "training"]
+    assert summary["share_of_oracle_gini"] >= 0.80
+    assert 0.80 <= summary["oracle_auc"] <= 0.90
+    assert summary["split"] == "out_of_time"
+    assert summary["rejected_rows"]["transactions"] > 0
+    assert {"gini", "ks", "brier", "seconds", "peak_memory_bytes", "features", "rows"} <= summary.keys()
+    assert summary["peak_memory_bytes"] > 50_000_000
+
+
+def test_keep_leaves_the_api_up_after_the_command_has_ended(simulated_demo: Path) -> None:
+    done = demo(simulated_demo, "--keep")
+    assert done.returncode == 0, done.stderr
+    [line] = [line for line in done.stdout.splitlines() if "stop it with: kill" in line]
+    pid = int(line.rsplit("kill ", 1)[1].rstrip(")"))
+    url = line.split()[1]
+    try:
+        assert httpx.get(f"{url}/readyz").json()["status"] == "ready"
+        party = {name: summary_of(simulated_demo)["scores"][0][name] for name in ("legal_entity", "party_id")}
+        assert httpx.post(f"{url}/v1/score", json=party).status_code == 200
+    finally:
+        os.kill(pid, signal.SIGTERM)
+
+
+def test_the_same_pipeline_runs_on_the_real_file_and_beats_plain_lightgbm(uci_file: Path) -> None:
+    home = CACHE / "uci_home"
+    done = demo(home, "--source", "uci-credit-card", "--path", str(uci_file))
+    assert done.returncode == 0, done.stderr
+    summary = summary_of(home)
+    assert summary["rows"]["customers"] == 30_000
+    assert summary["rows"]["statements"] == 180_000
+    assert not any(summary["rejected_rows"].values())
+    assert summary["online"]["repayment"] == 30_000
+    assert summary["cross_validated_auc"] >= 0.785
+    assert summary["mean_pd"] == pytest.approx(summary["default_rate"], rel=0.05)
+    assert summary["oracle_gini"] is None
+    assert len({score["score"] for score in summary["scores"]}) > 5

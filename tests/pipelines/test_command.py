@@ -1,0 +1,177 @@
+"""The jinkong command: help that teaches, one sentence for what is wrong, exit code 2, never a traceback."""
+
+import gzip
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipelines.command import main
+
+
+def jinkong(*arguments: str, home: Path, **variables: str) -> "subprocess.CompletedProcess[str]":
+    """The command as a user runs it."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("JINKONG_")}
+    environment |= {"JINKONG_HOME": str(home), "COLUMNS": "200", "NO_COLOR": "1", **variables}
+    return subprocess.run(
+        [sys.executable, "-m", "pipelines", *arguments], env=environment, capture_output=True, text=True, check=False
+    )
+
+
+def refused(done: "subprocess.CompletedProcess[str]", says: str) -> None:
+    assert done.returncode == 2, done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+    assert done.stderr.startswith("jinkong: ")
+    assert done.stderr.strip().count("\n") == 0, done.stderr
+    assert says in done.stderr
+
+
+GOOD = "LIMIT_BAL,SEX\n" + "".join(f"{n},1\n" for n in range(2_000))
+ZIPPED = gzip.compress(GOOD.encode())
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        (
+            "truncated.csv.gz",
+            ZIPPED[: len(ZIPPED) // 2],
+            "truncated.csv.gz is cut off: its compressed data end too early",
+        ),
+        ("truncated.csv", GOOD.encode()[:-3], "is cut off in the middle of line 2001"),
+        ("empty.csv", b"", "empty.csv is empty; it should hold a table with a header"),
+        ("gbk.csv", "LIMIT_BAL,备注\n1,好\n".encode("gbk"), "gbk.csv is not UTF-8: line 1 has the byte 0xb1"),
+        ("other.csv", b"a,b\n1,2\n", "needs the columns CREDIT_LIMIT, SEX"),
+        ("photo.jpeg", b"\xff\xd8\xff", "is of no format that is read here"),
+    ],
+)
+def test_an_input_file_that_cannot_be_used_ends_in_one_sentence_and_code_2(
+    tmp_path: Path, name: str, content: bytes, says: str
+) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    refused(jinkong("data", "--source", "uci-credit-card", "--path", str(path), home=tmp_path / "home"), says)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("truncated.csv.gz", ZIPPED[: len(ZIPPED) // 2], "is cut off"),
+        ("empty.csv", b"", "is empty"),
+        ("gbk.csv", "LIMIT_BAL,备注\n1,好\n".encode("gbk"), "is not UTF-8"),
+    ],
+)
+def test_the_demo_refuses_such_a_file_in_the_same_way(tmp_path: Path, name: str, content: bytes, says: str) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    done = jinkong("demo", "--source", "uci-credit-card", "--path", str(path), home=tmp_path / "home")
+    refused(done, says)
+    assert not (tmp_path / "home/demo/summary.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "variables", "says"),
+    [
+        (
+            ("data",),
+            {"JINKONG_PORT": "many"},
+            "The value of JINKONG_PORT is not allowed: it must be a whole number from 0 to",
+        ),
+        (("data",), {"JINKONG_PROT": "80"}, "JINKONG_PROT is not a setting; JINKONG_PORT is."),
+        (("data", "--source", "uci-credit-card"), {}, "--source uci-credit-card needs --path, the CSV file."),
+        (("data", "--path", "x.csv"), {}, "--path is for --source uci-credit-card or folder"),
+        (("data", "--source", "uci-credit-card", "--path", "absent.csv"), {}, "absent.csv is not there"),
+        (("data", "--source", "folder", "--path", "."), {}, "needs --observed-until"),
+        (
+            ("data", "--source", "folder", "--path", "nowhere", "--observed-until", "2026-01-01"),
+            {},
+            "nowhere is no folder",
+        ),
+        (("demo", "--source", "folder", "--path", "."), {}, "for your own tables run data, features, train"),
+        (("features",), {}, "run `jinkong data` first"),
+        (("train",), {}, "run `jinkong features` first"),
+        (("serve",), {"JINKONG_HOST": "0.0.0.0"}, "set JINKONG_SERVICE_TOKEN"),  # noqa: S104 - must be refused
+    ],
+)
+def test_a_call_that_cannot_be_done_says_what_would_be_right(
+    arguments: tuple[str, ...],
+    variables: dict[str, str],
+    says: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for name, value in ({"JINKONG_HOME": str(tmp_path / "home")} | variables).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(sys, "argv", ["jinkong", *arguments])
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert end.value.code == 2
+    printed = capsys.readouterr()
+    assert says in printed.err
+    assert printed.err.startswith("jinkong: ")
+    assert printed.out == ""
+
+
+@pytest.mark.parametrize("option", ["--size", "--source"])
+def test_a_value_that_is_no_choice_ends_with_the_choices_and_code_2(tmp_path: Path, option: str) -> None:
+    done = jinkong("demo", option, "huge", home=tmp_path)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert {"--size": "'small', 'medium', 'large'", "--source": "'simulated', 'uci-credit-card'"}[option] in done.stderr
+
+
+def test_help_names_every_command_and_what_it_is_for(tmp_path: Path) -> None:
+    done = jinkong("--help", home=tmp_path)
+    assert done.returncode == 0
+    for command in ("data", "features", "train", "serve", "demo", "doctor"):
+        assert f" {command} " in done.stdout
+        own = jinkong(command, "--help", home=tmp_path)
+        assert own.returncode == 0
+        assert "Usage: " in own.stdout
+    assert "JINKONG_HOME" in done.stdout
+
+
+def test_a_home_in_which_another_process_works_is_left_alone(tmp_path: Path) -> None:
+    from pipelines.steps import working_in
+    from pipelines.workspace import Workspace
+
+    with working_in(Workspace(tmp_path)):
+        done = jinkong("data", home=tmp_path)
+    assert done.returncode == 3
+    assert "Another jinkong works in" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_own_tables_in_a_folder_are_loaded_and_a_bad_row_is_kept_with_its_reason(tmp_path: Path) -> None:
+    folder = tmp_path / "own"
+    folder.mkdir()
+    (folder / "customers.csv").write_text(
+        "legal_entity,customer_id,kind,currency,marketing_consent,share_within_group_consent,event_timestamp,created_timestamp\n"
+        "credit,C1,person,CNY,false,true,2024-01-01,2024-01-01\n"
+        "credit,C2,robot,CNY,false,true,2024-01-01,2024-01-01\n"
+    )
+    (folder / "statements.csv").write_text(
+        "legal_entity,customer_id,loan_id,statement_balance,amount_paid,currency,days_past_due,payment_behaviour,"
+        "event_timestamp,created_timestamp\n"
+        "credit,C1,L1,100.00,10.00,CNY,0,revolving,2024-06-26,2024-06-27\n"
+    )
+    (folder / "defaults.csv").write_text(
+        "legal_entity,customer_id,loan_id,reason,event_timestamp,created_timestamp\n"
+        "credit,C1,L1,90_days_past_due,2024-12-01,2024-12-02\n"
+    )
+    call = ("data", "--source", "folder", "--path", str(folder), "--observed-until", "2025-01-01")
+    done = jinkong(*call, home=tmp_path / "home")
+    assert done.returncode == 2
+    assert (
+        "Table 'customers': 1 of 2 rows were rejected (50.00%, allowed are 1.00%): 1 × kind: is one of" in done.stderr
+    )
+    done = jinkong(*call, home=tmp_path / "home", JINKONG_REJECTED_SHARE_LIMIT="0.5")
+    assert done.returncode == 0, done.stderr
+    assert "customers: 1 × kind: is one of person, enterprise" in done.stdout
+    assert "1 parties in folder-own" in done.stdout
+    again = jinkong(*call, home=tmp_path / "home", JINKONG_REJECTED_SHARE_LIMIT="0.5")
+    assert "data: unchanged, reused" in again.stdout
