@@ -11,6 +11,7 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Body, Depends, FastAPI, Request, Response
 from fastapi.responses import JSONResponse, RedirectResponse
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from fastapi_offline import FastAPIOffline
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
@@ -64,12 +65,13 @@ def create_app(settings: Settings, connect: Callable[[Settings], Backend] = open
         yield
         app.state.backend.close()
 
-    app = FastAPI(
+    app = FastAPIOffline(
         title="Jinkong",
         version=version("jinkong"),
         summary="Customer intelligence and risk scoring for financial holding groups (金控)",
         description=_DESCRIPTION,
         lifespan=lifespan,
+        generate_unique_id_function=lambda route: route.name,
     )
     app.state.settings = settings
     app.state.metrics = metrics
