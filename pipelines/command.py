@@ -92,8 +92,9 @@ def data(
     again: AgainOption = False,
 ) -> None:
     """Load raw tables through their contracts; bad rows go to quarantine with the reason."""
-    from pipelines.jobs.data import load_data
-    from pipelines.told import tell_data
+    with _starting():
+        from pipelines.jobs.data import load_data
+        from pipelines.told import tell_data
 
     settings = load_settings()
     with _working(settings):
@@ -104,8 +105,9 @@ def data(
 @app.command()
 def features(again: AgainOption = False) -> None:
     """Compute windowed features at every month start, register them in Feast, bring the latest online."""
-    from pipelines.jobs.features import build_features
-    from pipelines.told import tell_features
+    with _starting():
+        from pipelines.jobs.features import build_features
+        from pipelines.told import tell_features
 
     settings = load_settings()
     with _working(settings):
@@ -115,8 +117,9 @@ def features(again: AgainOption = False) -> None:
 @app.command()
 def train(again: AgainOption = False) -> None:
     """Train the credit model on Ray, validate it out of time, and make it champion in MLflow if it may be."""
-    from pipelines.jobs.training import train_champion
-    from pipelines.told import tell_training
+    with _starting():
+        from pipelines.jobs.training import train_champion
+        from pipelines.told import tell_training
 
     settings = load_settings()
     with _working(settings):
@@ -126,7 +129,8 @@ def train(again: AgainOption = False) -> None:
 @app.command()
 def serve() -> None:
     """Serve the API until Ctrl-C. It starts without a champion too, and is ready as soon as there is one."""
-    from serving import serve as run
+    with _starting():
+        from serving import serve as run
 
     console = _console(error=True)
     run(load_settings(), lambda url: console.print(f"The API's page: {url}/docs", highlight=False))
@@ -141,7 +145,8 @@ def demo(
     keep: Annotated[bool, typer.Option("--keep", help="leave the API up at the end")] = False,
 ) -> None:
     """Run all steps from raw data to ten scores over HTTP, below HOME/demo, and say where to look."""
-    from pipelines.demo import run_demo
+    with _starting():
+        from pipelines.demo import run_demo
 
     settings = load_settings()
     if source is SourceName.folder:
@@ -159,7 +164,8 @@ def doctor(
     ] = False,
 ) -> None:
     """Check this machine and every configured address, and say what to do about what is wrong."""
-    from pipelines import doctor as practice
+    with _starting():
+        from pipelines import doctor as practice
 
     if settings_list:
         practice.tell_settings(_console())
@@ -209,6 +215,11 @@ def _working(settings: Settings) -> "AbstractContextManager[None]":
     from pipelines.workspace import Workspace
 
     return working_in(Workspace.of(settings))
+
+
+def _starting() -> "AbstractContextManager[object]":
+    """A sign of life while libraries are imported, which takes seconds."""
+    return _console(error=True).status("starting")
 
 
 def _reporter() -> "TerminalProgress":

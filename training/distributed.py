@@ -5,7 +5,9 @@ The same code runs on a laptop and on a cluster (``JINKONG_RAY_ADDRESS``); there
 
 import contextlib
 import logging
+import shutil
 import tempfile
+import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,17 +87,21 @@ class RayGrowth:
             ray.put((training.rows[rank :: self.workers], training.labels[rank :: self.workers]))
             for rank in range(self.workers)
         ]
+        # Under a name that was used before, Ray Train would go on from what that run left.
+        name = f"credit_pd_{uuid.uuid4().hex[:12]}"
         trainer = LightGBMTrainer(
             _grow_share,
             # References: a worker fetches its own share from the object store and no other.
             train_loop_config={"lightgbm": lightgbm, "trees": trees, "shares": shares},
             scaling_config=ScalingConfig(num_workers=self.workers, resources_per_worker={"CPU": 1}),
-            run_config=RunConfig(name="credit_pd", storage_path=str(self.scratch.absolute())),
+            run_config=RunConfig(name=name, storage_path=str(self.scratch.absolute())),
         )
         with hushed():
             checkpoint = trainer.fit().checkpoint
         with checkpoint.as_directory() as folder:
-            return lgb.Booster(model_str=(Path(folder) / _MODEL_FILE).read_text())
+            text = (Path(folder) / _MODEL_FILE).read_text()
+        shutil.rmtree(self.scratch / name, ignore_errors=True)
+        return lgb.Booster(model_str=text)
 
 
 def cross_validated_auc(

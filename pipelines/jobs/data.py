@@ -24,7 +24,8 @@ def load_data(settings: Settings, source: Source, reporter: Reporter, *, again: 
         UnknownSource: the source has nothing to deliver from.
     """
     workspace = Workspace.of(settings)
-    wanted = fingerprint(source.identity(), settings.rejected_share_limit, code=("features", "group"))
+    with reporter.bar(f"{source.name}: looking for changes", None):
+        wanted = fingerprint(source.identity(), settings.rejected_share_limit, code=("features", "group"))
 
     def work() -> dict[str, Any]:
         for folder in (workspace.data, workspace.truth):

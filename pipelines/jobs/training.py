@@ -64,7 +64,8 @@ def train_champion(settings: Settings, reporter: Reporter, *, again: bool = Fals
     wanted = fingerprint(
         built.fingerprint, parameters, settings.training_workers, code=("training", "features", "group")
     )
-    incumbent = _incumbent(settings)
+    with reporter.bar("asking the registry", None):
+        incumbent = _incumbent(settings)
 
     def work() -> dict[str, Any]:
         frame = _frame(settings, workspace, reporter)

@@ -1,5 +1,7 @@
 """The simulated group: deterministic, plausible, hard enough, and with an oracle that can be trusted."""
 
+import subprocess
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -39,6 +41,27 @@ def test_the_seed_decides_every_byte_whatever_the_number_of_threads(tmp_path: Pa
     assert all(one[name] != other[name] for name in one)
 
 
+_PEAK_OF_A_GROUP = """
+import resource, sys
+from pathlib import Path
+from features.sources.simulated import Size, simulate
+partitions = int(sys.argv[1])
+size = Size("measured", 2_500 * partitions, 500_000 * partitions)
+simulate(Path(sys.argv[2]) / "raw", Path(sys.argv[2]) / "truth", size, seed=1, threads=2)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+@pytest.mark.long
+def test_a_group_five_times_as_large_needs_hardly_more_memory(tmp_path: Path) -> None:
+    def peak(partitions: int) -> int:
+        command = [sys.executable, "-c", _PEAK_OF_A_GROUP, str(partitions), str(tmp_path / str(partitions))]
+        return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+    # With as many transactions a partition as `large` has.
+    assert peak(20) < 1.25 * peak(4)
+
+
 def test_all_tables_are_there_and_their_sizes_are_near_the_plan(the_small_group: Workspace) -> None:
     size = SIZES["small"]
     assert {path.name for path in the_small_group.raw.iterdir()} == set(CONTRACTS)
@@ -70,6 +93,18 @@ def test_no_table_that_features_read_holds_the_truth(the_small_group: Workspace)
         columns = pl.scan_parquet(the_small_group.raw / table / "*.parquet").collect_schema().names()
         assert not secret & set(columns), table
     assert not the_small_group.truth.is_relative_to(the_small_group.data)
+
+
+def test_an_enterprise_is_owned_by_a_person_whom_the_group_may_know(the_small_group: Workspace) -> None:
+    customers = pl.read_parquet(the_small_group.canonical / "customers/*.parquet")
+    persons = customers.filter(pl.col("kind") == "person")["identity_token"].drop_nulls().unique()
+    owners = customers.filter(pl.col("kind") == "enterprise")["owner_identity_token"]
+    assert owners.null_count() == 0
+    # Not every owner is a customer with a number on record, but most are.
+    assert owners.is_in(persons.implode()).sum() > 0.9 * len(owners)
+    assert customers.filter(pl.col("kind") == "person")["owner_identity_token"].null_count() == len(
+        customers.filter(pl.col("kind") == "person")
+    )
 
 
 def default_rates(group: Workspace) -> pl.DataFrame:

@@ -1,6 +1,7 @@
 """The feature store: nothing from the future comes through, and online and offline give equal bits."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -171,6 +172,25 @@ def test_one_companys_key_reads_nothing_of_another_companys(settings: Settings, 
     )
     assert read.values[:2, 0].tolist() == [1.0, 2.0]
     assert read.found.tolist() == [True, True, False]
+
+
+def test_many_threads_read_what_one_reads(the_small_group_online: tuple[FeatureStore, list[tuple[str, str]]]) -> None:
+    store, parties = the_small_group_online
+    reader = OnlineReader(store, service_features(store))
+    alone = [reader.read([party]).values.tobytes() for party in parties]
+    with ThreadPoolExecutor(16) as pool:
+        together = list(pool.map(lambda party: reader.read([party]).values.tobytes(), parties * 3))
+    assert together == alone * 3
+
+
+@pytest.fixture
+def the_small_group_online(
+    the_small_group: Workspace, settings: Settings, tmp_path: Path
+) -> tuple[FeatureStore, list[tuple[str, str]]]:
+    instant, keys = some_parties(the_small_group, tmp_path / "features", 60)
+    store = store_of(settings, tmp_path / "features")
+    materialise(store, tmp_path / "features", instant)
+    return store, list(keys.iter_rows())
 
 
 def test_a_later_month_replaces_the_values_online(settings: Settings, tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ _IDENTITY_MISSING: Final = 0.03
 _IDENTITY_MISTYPED: Final = 0.01
 _NAME_MISTYPED: Final = 0.04
 _PHONE_CHANGED: Final = 0.15
+_OWNER_FACTOR: Final = 2_654_435_761
 
 
 def customer_table(partition: Partition) -> pa.Table:
@@ -49,9 +50,7 @@ def customer_table(partition: Partition) -> pa.Table:
         "name": pa.array(names),
         "identity_token": _identity_tokens(partition, rng),
         "phone_token": _phone_tokens(partition, rng),
-        "owner_identity_token": texts(
-            np.arange(rows), [_token("person", n + 1_000_000_000) for n in parties.number[party]], ~enterprise
-        ),
+        "owner_identity_token": texts(party, _owner_tokens(partition), ~enterprise),
         "birth_or_founding_date": dates(born),
         "gender": texts(female.astype(np.int32)[party], ("male", "female"), enterprise),
         "marital_status": texts(married.astype(np.int32)[party], ("single", "married"), enterprise),
@@ -104,6 +103,16 @@ def _identity_tokens(partition: Partition, rng: np.random.Generator) -> pa.Array
         for row, (number, wrong) in enumerate(zip(numbers.tolist(), mistyped.tolist(), strict=True))
     ]
     return pa.array(tokens, mask=rng.random(rows) < _IDENTITY_MISSING)
+
+
+def _owner_tokens(partition: Partition) -> list[str]:
+    """The identity of the person who owns each party, if it is an enterprise: one of the partition's own persons.
+
+    Chosen by multiplication rather than at random, so that the other columns stay what they are.
+    """
+    persons = partition.parties.number[~partition.parties.enterprise]
+    chosen = partition.parties.number * _OWNER_FACTOR % len(persons)
+    return [_token("identity", int(person)) for person in persons[chosen]]
 
 
 def _phone_tokens(partition: Partition, rng: np.random.Generator) -> pa.Array:
