@@ -7,6 +7,7 @@ import os
 import sys
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Final
 
 _SWITCHES: Final = {
@@ -24,6 +25,10 @@ def prepare_libraries() -> None:
     """Set the libraries' own switches, before they are imported. What the user has set stays."""
     for name, value in _SWITCHES.items():
         os.environ.setdefault(name, value)
+    # Ray's processes ask for a token if the machine has one; a driver that joins a cluster has to be told to show it.
+    token = Path.home() / ".ray" / "auth_token"
+    if "RAY_AUTH_TOKEN" in os.environ or "RAY_AUTH_TOKEN_PATH" in os.environ or token.is_file():
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
     # Feast, once imported, has prometheus_client keep its values in files that all processes of the machine share;
     # ours count in memory. Whichever is imported first decides.
     importlib.import_module("prometheus_client")

@@ -177,9 +177,8 @@ def _ray(settings: Settings) -> Finding:
             import ray
 
             cpus = ray.cluster_resources().get("CPU", 0)
-    except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
-        advice = "start the cluster (`ray start --head`), or check JINKONG_RAY_ADDRESS"
-        return Finding("Ray", "ill", f"{settings.ray_address}: {_first_line(error)}", advice)
+    except JinkongError as error:
+        return Finding("Ray", "ill", str(error), "start the cluster (`ray start --head`), or check JINKONG_RAY_ADDRESS")
     if cpus < settings.training_workers:
         advice = "add nodes, or lower JINKONG_TRAINING_WORKERS"
         return Finding("Ray", "ill", f"{cpus:.0f} CPUs for {settings.training_workers} training workers", advice)

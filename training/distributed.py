@@ -6,6 +6,7 @@ The same code runs on a laptop and on a cluster (``JINKONG_RAY_ADDRESS``); there
 import contextlib
 import logging
 import shutil
+import socket
 import tempfile
 import uuid
 from collections.abc import Iterator, Sequence
@@ -26,8 +27,10 @@ from sklearn.model_selection import StratifiedKFold
 from group.libraries import hushed
 from group.settings import Settings
 from training.credit import CreditParameters, FoldGrowth, Matrix, TrainingRows, Vector, grow_fold
+from training.errors import RayUnavailable
 
 _MODEL_FILE: Final = "model.txt"
+_JOIN_SECONDS: Final = 5
 
 Rows = npt.NDArray[np.int64]
 
@@ -37,13 +40,16 @@ def ray_session(settings: Settings) -> Iterator[None]:
     """Ray as the settings place it: a cluster by address, or one started here and stopped at the end.
 
     A session that is open already is used and left open.
+
+    Raises:
+        RayUnavailable: the cluster cannot be joined.
     """
     if ray.is_initialized():
         yield
         return
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR, "configure_logging": True}
     if settings.ray_address:
-        ray.init(address=settings.ray_address, **options)
+        _join(settings.ray_address, options)
     else:
         # Workers of data-parallel LightGBM wait for each other: all of them must fit, whatever the machine has.
         cpus = max(settings.threads, settings.training_workers)
@@ -52,6 +58,22 @@ def ray_session(settings: Settings) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def _join(address: str, options: dict[str, Any]) -> None:
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    try:
+        if host and port.isdigit():
+            # Ray tries for minutes to reach an address at which nobody listens.
+            socket.create_connection((host, int(port)), timeout=_JOIN_SECONDS).close()
+        with hushed():
+            ray.init(address=address, **options)
+    except (OSError, RuntimeError, ValueError) as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+        raise RayUnavailable(
+            f"The Ray cluster at {address} cannot be joined: {reason}. Check JINKONG_RAY_ADDRESS, and whether the "
+            "cluster runs (`ray status`) and asks for a token (RAY_AUTH_TOKEN)."
+        ) from None
 
 
 @dataclass(frozen=True, slots=True)

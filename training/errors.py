@@ -21,3 +21,7 @@ class ModelTampered(TrainingError):
 
 class RegistryUnavailable(TrainingError, Unavailable):
     """The MLflow server or its store does not answer."""
+
+
+class RayUnavailable(TrainingError, Unavailable):
+    """The Ray cluster cannot be joined."""

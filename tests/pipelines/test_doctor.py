@@ -37,14 +37,15 @@ def test_everything_that_is_away_is_named_with_what_to_do_and_without_passwords(
             "JINKONG_DATABASE_URL": "postgresql+psycopg://me:hunter2@127.0.0.1:1/state",
             "JINKONG_ONLINE_STORE_URL": "redis://:hunter2@127.0.0.1:1/0",
             "JINKONG_MLFLOW_TRACKING_URI": "http://me:hunter2@127.0.0.1:1",
+            "JINKONG_RAY_ADDRESS": "127.0.0.1:1",
             "JINKONG_PORT": str(free_port()),
         }
     )
     well, text = told(settings)
     assert not well
     assert "hunter2" not in text
-    for variable in ("JINKONG_DATABASE_URL", "JINKONG_ONLINE_STORE_URL", "JINKONG_MLFLOW_TRACKING_URI"):
-        assert f"check {variable}" in text
+    for setting in ("DATABASE_URL", "ONLINE_STORE_URL", "MLFLOW_TRACKING_URI", "RAY_ADDRESS"):
+        assert f"check JINKONG_{setting}" in text
 
 
 def test_real_servers_are_found_well_and_the_database_is_migrated_on_demand(
