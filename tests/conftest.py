@@ -3,10 +3,15 @@
 import contextlib
 import os
 import socket
+import subprocess
+import sys
+import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import httpx
+import psutil
 import pytest
 
 from group.libraries import prepare_libraries
@@ -149,3 +154,60 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+@pytest.fixture
+def mlflow_server(tmp_path: Path) -> Iterator[str]:
+    """A real MLflow server; yields its address."""
+    port = free_port()
+    folder = tmp_path / "mlflow_server"
+    folder.mkdir()
+    command = [
+        sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1",
+        "--backend-store-uri", f"sqlite:///{folder}/mlflow.db", "--artifacts-destination", str(folder / "files"),
+    ]  # fmt: skip
+    with started(command, folder / "log") as process:
+        url = f"http://127.0.0.1:{port}"
+        wait_until(lambda: httpx.get(f"{url}/health").is_success, process, folder / "log")
+        yield url
+
+
+@pytest.fixture
+def ray_cluster(tmp_path: Path) -> Iterator[str]:
+    """A Ray head node with two CPUs, as an operator starts it; yields its address."""
+    port = free_port()
+    log = tmp_path / "ray.log"
+    command = [
+        str(Path(sys.executable).with_name("ray")), "start", "--head", "--block", "--num-cpus", "2",
+        "--port", str(port), "--include-dashboard", "false", "--disable-usage-stats",
+    ]  # fmt: skip
+    with started(command, log) as process:
+        wait_until(lambda: "Ray runtime started" in log.read_text(), process, log)
+        yield f"127.0.0.1:{port}"
+
+
+@contextlib.contextmanager
+def started(command: list[str], log: Path) -> "Iterator[subprocess.Popen[bytes]]":
+    """A server that runs while the block does, and everything that it started with it."""
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, stdout=output, stderr=output, start_new_session=True)
+    try:
+        yield process
+    finally:
+        family = [psutil.Process(process.pid)]
+        family += family[0].children(recursive=True)
+        for member in family:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                member.kill()
+        process.wait(timeout=30)
+
+
+def wait_until(ready: Callable[[], bool], process: "subprocess.Popen[bytes]", log: Path) -> None:
+    """Wait up to 90 s; fail with what the server printed if it ends or does not become ready."""
+    deadline = time.monotonic() + 90
+    while time.monotonic() < deadline and process.poll() is None:
+        with contextlib.suppress(httpx.TransportError):
+            if ready():
+                return
+        time.sleep(0.2)
+    pytest.fail(log.read_text(errors="replace"))

@@ -1,13 +1,6 @@
 """The same code with everything outgrown: PostgreSQL, Redis, an MLflow server, a Ray cluster with two workers."""
 
-import contextlib
-import os
 import shutil
-import signal
-import subprocess
-import sys
-import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -23,34 +16,10 @@ from pipelines.api_process import start_api
 from pipelines.jobs.features import build_features
 from pipelines.jobs.training import train_champion
 from pipelines.workspace import Workspace
-from tests.conftest import NoProgress, free_port
-from tests.training.test_registry import mlflow_server
+from tests.conftest import NoProgress
 from training import champion
 
-__all__ = ["mlflow_server"]
 pytestmark = pytest.mark.long
-
-
-@pytest.fixture
-def ray_cluster(tmp_path: Path) -> Iterator[str]:
-    """A Ray head node of its own, with two CPUs."""
-    port = free_port()
-    command = [
-        str(Path(sys.executable).with_name("ray")), "start", "--head", "--block", "--num-cpus", "2",
-        "--node-ip-address", "127.0.0.1", "--port", str(port), "--include-dashboard", "false", "--disable-usage-stats",
-    ]  # fmt: skip
-    with (tmp_path / "ray.log").open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
-    deadline = time.monotonic() + 60
-    while "Ray runtime started" not in (tmp_path / "ray.log").read_text():
-        assert process.poll() is None, (tmp_path / "ray.log").read_text()
-        assert time.monotonic() < deadline, (tmp_path / "ray.log").read_text()
-        time.sleep(0.2)
-    yield f"127.0.0.1:{port}"
-    # The whole session, and nothing that somebody else started.
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGTERM)
-    process.wait(timeout=30)
 
 
 def test_the_thread_runs_on_servers_alone(
@@ -100,9 +69,8 @@ def test_the_thread_runs_on_servers_alone(
     engine = open_database(settings.state_url)
     assert verify(engine) is None
     with engine.connect() as connection:
-        chains: dict[str, int] = dict(
-            connection.execute(text("SELECT legal_entity, sequence FROM audit_head")).tuples().all()
-        )
+        heads = connection.execute(text("SELECT legal_entity, sequence FROM audit_head"))
+        chains = {head.legal_entity: head.sequence for head in heads}
     engine.dispose()
     assert chains == {GROUP: 1, party["legal_entity"]: 1}
     assert redis.Redis.from_url(redis_url).dbsize() >= features.facts["online"]["profile"]

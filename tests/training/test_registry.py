@@ -1,21 +1,15 @@
 """The registry: all that a model was judged by is kept, nothing is pickled, and a changed file is refused."""
 
 import json
-import subprocess
-import sys
-import time
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-import httpx
 import mlflow
 import numpy as np
 import polars as pl
 import pytest
 
 from group.settings import Settings, load_settings
-from tests.conftest import free_port
 from training import (
     Candidate,
     CreditFrame,
@@ -125,34 +119,6 @@ def test_a_registry_that_is_away_is_named_without_its_password() -> None:
         champion(away)
     assert "http://127.0.0.1:1" in str(refused.value)
     assert "hunter2" not in str(refused.value)
-
-
-@pytest.fixture
-def mlflow_server(tmp_path: Path) -> Iterator[str]:
-    port = free_port()
-    folder = tmp_path / "server"
-    folder.mkdir()
-    command = [
-        sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1",
-        "--backend-store-uri", f"sqlite:///{folder}/mlflow.db", "--artifacts-destination", str(folder / "files"),
-    ]  # fmt: skip
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
-    url = f"http://127.0.0.1:{port}"
-    deadline = time.monotonic() + 90
-    while time.monotonic() < deadline:
-        try:
-            httpx.get(f"{url}/health").raise_for_status()
-            break
-        except httpx.HTTPError:
-            assert process.poll() is None, (folder / "log").read_text()
-            time.sleep(0.3)
-    yield url
-    import psutil
-
-    for child in [*psutil.Process(process.pid).children(recursive=True), psutil.Process(process.pid)]:
-        child.kill()
-    process.wait()
 
 
 @pytest.mark.long
