@@ -4,11 +4,23 @@ from .catalogue import risk_directions as risk_directions
 from .contracts import CONTRACTS as CONTRACTS
 from .contracts import TableLoad as TableLoad
 from .contracts import load_tables as load_tables
+from .contracts import write_report as write_report
 from .definitions import CREDIT_SERVICE as CREDIT_SERVICE
+from .errors import ContractBroken as ContractBroken
+from .errors import FeatureStoreUnavailable as FeatureStoreUnavailable
+from .errors import UnknownParty as UnknownParty
 from .identity import resolve_parties as resolve_parties
 from .query import query as query
 from .snapshots import plus_months as plus_months
 from .snapshots import snapshot_instants as snapshot_instants
+from .sources.deliveries import DEFAULT_SEED as DEFAULT_SEED
+from .sources.deliveries import FolderSource as FolderSource
+from .sources.deliveries import Landing as Landing
+from .sources.deliveries import SimulatedSource as SimulatedSource
+from .sources.deliveries import Source as Source
+from .sources.deliveries import UciCreditCardSource as UciCreditCardSource
+from .sources.files import table_files as table_files
+from .sources.manifest import read_manifest as read_manifest
 from .store import OnlineReader as OnlineReader
 from .store import OnlineRows as OnlineRows
 from .store import apply_definitions as apply_definitions
@@ -22,10 +34,19 @@ from .windows import compute_views as compute_views
 __all__ = [
     "CONTRACTS",
     "CREDIT_SERVICE",
+    "DEFAULT_SEED",
     "VIEWS",
+    "ContractBroken",
+    "FeatureStoreUnavailable",
+    "FolderSource",
+    "Landing",
     "OnlineReader",
     "OnlineRows",
+    "SimulatedSource",
+    "Source",
     "TableLoad",
+    "UciCreditCardSource",
+    "UnknownParty",
     "View",
     "apply_definitions",
     "compute_views",
@@ -36,8 +57,11 @@ __all__ = [
     "plus_months",
     "point_in_time_frame",
     "query",
+    "read_manifest",
     "resolve_parties",
     "risk_directions",
     "service_features",
     "snapshot_instants",
+    "table_files",
+    "write_report",
 ]

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from features.sources.deliveries import Source
+    from features import Source
     from pipelines.progress import TerminalProgress
 
 app = typer.Typer(
@@ -194,7 +194,7 @@ def _source(
     observed_until: datetime | None = None,
     horizon_months: int = 12,
 ) -> "Source":
-    from features.sources.deliveries import DEFAULT_SEED, FolderSource, SimulatedSource, UciCreditCardSource
+    from features import DEFAULT_SEED, FolderSource, SimulatedSource, UciCreditCardSource
 
     if name is SourceName.simulated:
         if path is not None:

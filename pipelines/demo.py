@@ -13,7 +13,7 @@ import polars as pl
 from rich.console import Console
 from rich.table import Table
 
-from features.sources.deliveries import Source
+from features import Source
 from group.settings import Settings
 from pipelines.api_process import start_api
 from pipelines.jobs.data import load_data
@@ -25,7 +25,7 @@ from pipelines.progress import Reporter
 from pipelines.steps import StepRecord, working_in
 from pipelines.told import tell_data, tell_features, tell_training
 from pipelines.workspace import Workspace
-from training.registry import git_commit
+from training import git_commit
 
 _PARTIES = 10
 

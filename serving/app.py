@@ -15,7 +15,7 @@ from fastapi_offline import FastAPIOffline
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from features.errors import FeatureStoreUnavailable, UnknownParty
+from features import FeatureStoreUnavailable, UnknownParty
 from group.audit import AuditEvent
 from group.database import DatabaseUnavailable, require_current
 from group.errors import JinkongError
@@ -36,7 +36,7 @@ from serving.messages import (
 from serving.metrics import CONTENT_TYPE, Measured, Metrics
 from serving.problems import MEDIA_TYPE, ApiError, answer_with_problems
 from serving.scorer import Scored, Scorer, WrongFeatureRow, audit_payload
-from training.errors import ModelTampered, NoChampion, RegistryUnavailable
+from training import ModelTampered, NoChampion, RegistryUnavailable
 
 SCORE_GIVEN: Final = "score.given"
 

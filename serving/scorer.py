@@ -10,12 +10,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from features import OnlineReader
-from features.errors import UnknownParty
+from features import OnlineReader, UnknownParty
 from group.audit import canonical_json
 from group.errors import InputError
-from training import RegisteredModel, score_points
-from training.errors import ModelTampered
+from training import ModelTampered, RegisteredModel, score_points
 
 
 class WrongFeatureRow(InputError):

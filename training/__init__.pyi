@@ -10,13 +10,17 @@ from .distributed import cross_validated_auc as cross_validated_auc
 from .distributed import ray_session as ray_session
 from .errors import ModelTampered as ModelTampered
 from .errors import NoChampion as NoChampion
+from .errors import RayUnavailable as RayUnavailable
 from .errors import RegistryUnavailable as RegistryUnavailable
+from .errors import TooFewDefaults as TooFewDefaults
+from .errors import TrainingError as TrainingError
 from .frames import labels as labels
 from .frames import matrix as matrix
 from .registry import CHAMPION as CHAMPION
 from .registry import MODEL_NAME as MODEL_NAME
 from .registry import RegisteredModel as RegisteredModel
 from .registry import champion as champion
+from .registry import git_commit as git_commit
 from .registry import model_version as model_version
 from .registry import promote as promote
 from .registry import register as register
@@ -37,12 +41,16 @@ __all__ = [
     "NoChampion",
     "Performance",
     "RayGrowth",
+    "RayUnavailable",
     "RegisteredModel",
     "RegistryUnavailable",
+    "TooFewDefaults",
+    "TrainingError",
     "Validation",
     "champion",
     "credit_frame",
     "cross_validated_auc",
+    "git_commit",
     "labels",
     "matrix",
     "model_version",

@@ -3,10 +3,7 @@
 import shutil
 from typing import Any
 
-from features import resolve_parties
-from features.contracts import CONTRACTS, load_tables, write_report
-from features.sources.deliveries import Landing, Source
-from features.sources.files import table_files
+from features import CONTRACTS, Landing, Source, load_tables, resolve_parties, table_files, write_report
 from group.settings import Settings
 from pipelines.progress import Reporter
 from pipelines.steps import StepRecord, fingerprint, run_step

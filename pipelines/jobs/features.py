@@ -10,9 +10,9 @@ from features import (
     forget,
     materialise,
     open_store,
+    read_manifest,
     snapshot_instants,
 )
-from features.sources.manifest import read_manifest
 from group.settings import Settings
 from pipelines.jobs import data
 from pipelines.progress import Reporter

@@ -5,9 +5,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from features import open_store, risk_directions, service_features, snapshot_instants
-from features.errors import ContractBroken
-from features.sources.manifest import read_manifest
+from features import ContractBroken, open_store, read_manifest, risk_directions, service_features, snapshot_instants
 from group.audit import GROUP, AuditEvent, append
 from group.database import migrate, open_database
 from group.settings import Settings
@@ -19,9 +17,11 @@ from training import (
     Candidate,
     CreditFrame,
     CreditParameters,
+    ModelTampered,
     NoChampion,
     RayGrowth,
     RegisteredModel,
+    TrainingError,
     champion,
     credit_frame,
     cross_validated_auc,
@@ -32,7 +32,6 @@ from training import (
     register,
     train_candidate,
 )
-from training.errors import ModelTampered, TrainingError
 
 STEP = "training"
 MODEL_PROMOTED: Final = "model.promoted"
