@@ -182,6 +182,11 @@ def main() -> None:
     except JinkongError as error:
         _console(error=True).print(f"jinkong: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
         sys.exit(error.exit_code)
+    except OSError as error:
+        where = f" {error.filename}" if error.filename else ""
+        text = f"jinkong: The system refused{where}: {error.strerror or error}. Check rights and room on the disk."
+        _console(error=True).print(text, style="red", markup=False, highlight=False, soft_wrap=True)
+        sys.exit(3)
     except KeyboardInterrupt:
         sys.exit(130)
 

@@ -9,7 +9,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import duckdb
 from filelock import FileLock, Timeout
+from polars.exceptions import ComputeError
 
 from group.errors import Unavailable
 from pipelines.workspace import Workspace
@@ -19,6 +21,10 @@ _CODE: Final = Path(__file__).resolve().parent.parent
 
 class HomeBusy(Unavailable):
     """Another process works in the same home folder."""
+
+
+class FilesFailed(Unavailable):
+    """A file could not be read or written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +65,9 @@ def run_step(
         work: does the step and returns its facts, as JSON values.
         still_there: whether the results of the last run are still where they were put.
         again: do it in any case.
+
+    Raises:
+        FilesFailed: a file could not be read or written, for example because the disk is full.
     """
     done = last_record(workspace, step)
     if done is not None and done.fingerprint == wanted and not again and still_there():
@@ -67,10 +76,11 @@ def run_step(
     # Taken away before the work begins: a run that is cut off leaves nothing that looks finished.
     path.unlink(missing_ok=True)
     began = time.monotonic()
-    record = StepRecord(step, wanted, 0.0, work())
-    record = StepRecord(step, wanted, round(time.monotonic() - began, 2), record.facts)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(asdict(record), indent=2, ensure_ascii=False))
+    with _file_errors(workspace, step):
+        facts = work()
+        record = StepRecord(step, wanted, round(time.monotonic() - began, 2), facts)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(asdict(record), indent=2, ensure_ascii=False))
     return record
 
 
@@ -99,6 +109,22 @@ def working_in(workspace: Workspace) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+@contextlib.contextmanager
+def _file_errors(workspace: Workspace, step: str) -> Iterator[None]:
+    """A full disk or a missing right, as Python, polars and DuckDB report it, in one sentence."""
+    try:
+        yield
+    except (OSError, duckdb.IOException, ComputeError) as error:
+        # Of polars' errors only those of files are known to be no fault of ours.
+        if isinstance(error, ComputeError) and "IO error" not in str(error):
+            raise
+        reason = str(error).strip().splitlines()[0].rstrip(".")
+        raise FilesFailed(
+            f"Step '{step}' could not read or write a file: {reason}. Make sure that {workspace.home} may be written "
+            "and has room, and run it again; what it had begun is not used."
+        ) from error
 
 
 def _path(workspace: Workspace, step: str) -> Path:

@@ -146,6 +146,29 @@ def test_a_home_in_which_another_process_works_is_left_alone(tmp_path: Path) -> 
     assert "Traceback" not in done.stderr
 
 
+def test_a_write_that_fails_ends_in_one_sentence_and_the_next_run_starts_anew(tmp_path: Path) -> None:
+    # A limit of 100 KiB on the size of a file fails a write as a full disk does.
+    command = f"ulimit -f 100; exec {sys.executable} -m pipelines data"
+    environment = os.environ | {"JINKONG_HOME": str(tmp_path), "COLUMNS": "200"}
+    done = subprocess.run(["bash", "-c", command], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 3, done.stderr
+    assert "Traceback" not in done.stderr
+    assert "Step 'data' could not read or write a file" in done.stderr
+    assert "File too large" in done.stderr
+    assert not (tmp_path / "steps/data.json").exists()
+    again = jinkong("data", home=tmp_path)
+    assert again.returncode == 0, again.stderr
+    assert "data: done in" in again.stdout
+
+
+def test_a_home_that_may_not_be_written_is_refused_in_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    done = jinkong("data", home=tmp_path / "file" / "home")
+    assert done.returncode == 3
+    assert "Traceback" not in done.stderr
+    assert "Check rights and room on the disk" in done.stderr
+
+
 def test_own_tables_in_a_folder_are_loaded_and_a_bad_row_is_kept_with_its_reason(tmp_path: Path) -> None:
     folder = tmp_path / "own"
     folder.mkdir()

@@ -1,11 +1,16 @@
 """Steps: done again only when something they depend on has changed."""
 
+import resource
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import duckdb
+import polars as pl
+import pyarrow.parquet as pq
 import pytest
 
-from pipelines.steps import HomeBusy, fingerprint, last_record, run_step, working_in
+from pipelines.steps import FilesFailed, HomeBusy, fingerprint, last_record, run_step, working_in
 from pipelines.workspace import Workspace
 
 
@@ -69,6 +74,45 @@ def test_work_that_was_cut_off_counts_as_never_done(workspace: Workspace) -> Non
     work = Work()
     run_step(workspace, "data", "f1", work, still_there=there)
     assert work.times == 1
+
+
+@pytest.fixture
+def little_room() -> Iterator[None]:
+    """Files of this process may not grow beyond 20 kB: a write beyond fails, as on a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda path: path.write_text("x" * 100_000),
+        lambda path: pl.DataFrame({"a": range(100_000)}).write_parquet(path),
+        lambda path: pq.write_table(pl.DataFrame({"a": range(100_000)}).to_arrow(), path),
+        lambda path: duckdb.execute(f"COPY (SELECT random() FROM range(1000000)) TO '{path}' (FORMAT parquet)"),
+    ],
+    ids=["python", "polars", "pyarrow", "duckdb"],
+)
+def test_a_write_that_fails_is_told_in_a_sentence_whoever_writes(
+    workspace: Workspace, tmp_path: Path, little_room: None, write: Callable[[Path], object]
+) -> None:
+    def work() -> dict[str, Any]:
+        write(tmp_path / "file")
+        return {}
+
+    with pytest.raises(FilesFailed, match=r"Step 'data' could not read or write a file: .*File too large"):
+        run_step(workspace, "data", "f1", work, still_there=there)
+    assert last_record(workspace, "data") is None
+
+
+def test_a_mistake_in_our_own_code_is_not_passed_off_as_a_full_disk(workspace: Workspace) -> None:
+    def work() -> dict[str, Any]:
+        return pl.DataFrame({"a": ["x"]}).select(pl.col("a").str.to_date("%Y")).to_dict()
+
+    with pytest.raises(pl.exceptions.PolarsError):
+        run_step(workspace, "data", "f1", work, still_there=there)
 
 
 def test_a_record_that_cannot_be_read_counts_as_none(workspace: Workspace) -> None:
