@@ -72,6 +72,8 @@ def materialise(
 ) -> dict[str, int]:
     """Bring the feature rows of the instant ``as_of`` online, and count them there.
 
+    ``progress`` is told each view once it is online.
+
     Returns:
         The number of parties (as each company sees them) online, by view.
 
@@ -81,7 +83,6 @@ def materialise(
     """
     counts: dict[str, int] = {}
     for view in available_views(features):
-        progress(view.name)
         keys = _keys_at(features / view.name, as_of)
         sample = keys.gather_every(-(-len(keys) // _COUNTED) or 1)
         with hushed():
@@ -94,6 +95,7 @@ def materialise(
                 "check that the online store is reachable and has room, then run `jinkong features` again."
             )
         counts[view.name] = len(keys)
+        progress(view.name)
     return counts
 
 

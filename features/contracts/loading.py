@@ -46,7 +46,7 @@ def load_tables(
     """Load every table found in ``raw`` and return one line a table, in the contracts' order.
 
     ``canonical/<table>/part-<n>.parquet`` and ``quarantine/<table>.parquet`` are written anew. ``progress`` is told
-    each table as it begins.
+    each table once it is loaded.
 
     Raises:
         UnreadableFile: a file cannot be read.
@@ -69,12 +69,12 @@ def load_tables(
         if not files[name]:
             (quarantine / f"{name}.parquet").unlink(missing_ok=True)
             continue
-        progress(name)
         loads.append(_load_table(contract, files[name], canonical, quarantine, known_customers))
         if name == "customers":
             known_customers = pl.read_parquet(
                 canonical / name / "*.parquet", columns=["legal_entity", "customer_id"]
             ).unique()
+        progress(name)
     _require_few_rejections(loads, rejected_share_limit, quarantine)
     return loads
 
