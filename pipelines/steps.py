@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,6 +18,8 @@ from group.errors import Unavailable
 from pipelines.workspace import Workspace
 
 _CODE: Final = Path(__file__).resolve().parent.parent
+_LIBRARIES: Final = ("duckdb", "feast", "lightgbm", "numpy", "pandera", "polars", "pyarrow", "scikit-learn")
+"""Those whose next release may compute something else."""
 
 
 class HomeBusy(Unavailable):
@@ -39,8 +42,9 @@ class StepRecord:
 
 
 def fingerprint(*parts: object, code: tuple[str, ...]) -> str:
-    """A hash of what a step depends on: the given parts and the source files of the given rooms."""
-    digest = hashlib.sha256(json.dumps([str(part) for part in parts]).encode())
+    """A hash of what a step depends on: the given parts, the source files of the given rooms, and the libraries."""
+    libraries = {name: version(name) for name in _LIBRARIES}
+    digest = hashlib.sha256(json.dumps([libraries, *(str(part) for part in parts)]).encode())
     for room in sorted(code):
         for path in sorted((_CODE / room).rglob("*.py")):
             digest.update(str(path.relative_to(_CODE)).encode() + b"\0" + path.read_bytes())
