@@ -19,7 +19,8 @@ import numpy as np
 import numpy.typing as npt
 import ray
 from ray import train
-from ray.train import RunConfig, ScalingConfig
+from ray.exceptions import RayError
+from ray.train import FailureConfig, RunConfig, ScalingConfig, TrainingFailedError
 from ray.train.lightgbm import LightGBMTrainer, get_network_params
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedKFold
@@ -27,10 +28,11 @@ from sklearn.model_selection import StratifiedKFold
 from group.libraries import hushed
 from group.settings import Settings
 from training.credit import CreditParameters, FoldGrowth, Matrix, TrainingRows, Vector, grow_fold
-from training.errors import RayUnavailable
+from training.errors import GrowthFailed, RayUnavailable
 
 _MODEL_FILE: Final = "model.txt"
 _JOIN_SECONDS: Final = 5
+_LOST_WORKERS: Final = 1
 
 Rows = npt.NDArray[np.int64]
 
@@ -104,7 +106,11 @@ class RayGrowth:
         return list(ray.get([task.remote(shared, fold, on_one_cpu, parameters) for fold in folds]))
 
     def on_all(self, training: TrainingRows, lightgbm: dict[str, Any], trees: int) -> lgb.Booster:
-        """Data-parallel over the workers."""
+        """Data-parallel over the workers.
+
+        Raises:
+            GrowthFailed: workers were lost again and again, or LightGBM refused its parameters.
+        """
         shares = [
             ray.put((training.rows[rank :: self.workers], training.labels[rank :: self.workers]))
             for rank in range(self.workers)
@@ -116,10 +122,22 @@ class RayGrowth:
             # References: a worker fetches its own share from the object store and no other.
             train_loop_config={"lightgbm": lightgbm, "trees": trees, "shares": shares},
             scaling_config=ScalingConfig(num_workers=self.workers, resources_per_worker={"CPU": 1}),
-            run_config=RunConfig(name=name, storage_path=str(self.scratch.absolute())),
+            run_config=RunConfig(
+                name=name,
+                storage_path=str(self.scratch.absolute()),
+                # A node that is lost takes its worker along; growing is begun again on those that are left.
+                failure_config=FailureConfig(max_failures=_LOST_WORKERS),
+            ),
         )
-        with hushed():
-            checkpoint = trainer.fit().checkpoint
+        try:
+            with hushed():
+                checkpoint = trainer.fit().checkpoint
+        except (TrainingFailedError, RayError) as error:
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[-1]
+            raise GrowthFailed(
+                f"Ray could not grow the model on {self.workers} workers: {reason}. Ray's own log is in /tmp/ray on "
+                "the node that ran it."
+            ) from error
         with checkpoint.as_directory() as folder:
             text = (Path(folder) / _MODEL_FILE).read_text()
         shutil.rmtree(self.scratch / name, ignore_errors=True)

@@ -25,3 +25,7 @@ class RegistryUnavailable(TrainingError, Unavailable):
 
 class RayUnavailable(TrainingError, Unavailable):
     """The Ray cluster cannot be joined."""
+
+
+class GrowthFailed(TrainingError):
+    """Workers could not grow a booster to the end."""

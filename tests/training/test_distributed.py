@@ -1,10 +1,13 @@
 """Ray: one worker gives the same trees as no Ray, two give the same quality."""
 
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import polars as pl
+import psutil
 import pytest
 
 from features import VIEWS, risk_directions
@@ -13,6 +16,7 @@ from pipelines.workspace import Workspace
 from training import CreditModel, CreditParameters, LocalGrowth, RayGrowth, labels, matrix, performance, ray_session
 from training.credit import Growth, TrainingRows, train_credit_model
 from training.distributed import cross_validated_auc
+from training.errors import GrowthFailed
 
 pytestmark = pytest.mark.long
 
@@ -55,6 +59,39 @@ def test_one_worker_gives_the_same_model_and_two_the_same_quality(
     # Bin edges and bagged rows differ; on some 500 defaults that moves the Gini by less than its standard error.
     assert shared.gini == pytest.approx(alone.gini, abs=0.015)
     assert shared.brier == pytest.approx(alone.brier, rel=0.02)
+
+
+def test_a_worker_that_is_killed_is_replaced_and_the_model_is_the_same(ray: None, tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    rows = rng.normal(size=(60_000, 30))
+    training = TrainingRows(rows, (rng.random(60_000) < 0.2).astype(float), np.zeros(60_000, np.int64))
+    lightgbm = QUICK.for_lightgbm([0] * 30, threads=1)
+    killed = threading.Event()
+
+    def kill_the_first_worker() -> None:
+        while not killed.is_set():
+            for process in psutil.process_iter(["name", "cmdline"]):
+                if "RayTrainWorker" in " ".join(process.info["cmdline"] or []):
+                    # Once it has begun to compute.
+                    time.sleep(6)
+                    process.kill()
+                    killed.set()
+                    return
+            time.sleep(0.1)
+
+    killer = threading.Thread(target=kill_the_first_worker, daemon=True)
+    killer.start()
+    grown = RayGrowth(1, tmp_path).on_all(training, lightgbm, trees=400)
+    assert killed.is_set()
+    killer.join()
+    assert grown.model_to_string() == LocalGrowth().on_all(training, lightgbm, trees=400).model_to_string()
+
+
+def test_workers_that_fail_every_time_are_reported_in_a_sentence(ray: None, tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    training = TrainingRows(rng.normal(size=(100, 2)), np.zeros(100), np.zeros(100, np.int64))
+    with pytest.raises(GrowthFailed, match="Ray could not grow the model on 1 workers"):
+        RayGrowth(1, tmp_path).on_all(training, {"objective": "no such objective", "verbosity": -1}, trees=1)
 
 
 def test_cross_validation_judges_rows_that_the_fold_never_saw(ray: None) -> None:
