@@ -137,9 +137,20 @@ def labels(frame: pl.DataFrame) -> npt.NDArray[np.float64]:
 
 
 def data_hash(frame: pl.DataFrame) -> str:
-    """SHA-256 over the columns' names, types and values in row order: the same frame has the same hash anywhere."""
-    digest = hashlib.sha256(repr(list(frame.schema.items())).encode())
-    digest.update(frame.hash_rows(seed=0).to_numpy().tobytes())
+    """SHA-256 over the columns' names, types and values in row order: the same frame has the same hash anywhere.
+
+    Computed from the values themselves, since polars' own row hashes differ between its releases.
+    """
+    digest = hashlib.sha256()
+    for column in frame:
+        digest.update(f"{column.name}\0{column.dtype}\0{len(column)}\0".encode())
+        digest.update(column.is_null().to_numpy().tobytes())
+        if column.dtype == pl.String:
+            texts = column.fill_null("")
+            digest.update(texts.str.len_bytes().to_numpy().tobytes())
+            digest.update("".join(texts).encode())
+        else:
+            digest.update(column.to_physical().fill_null(0).to_numpy().tobytes())
     return digest.hexdigest()
 
 

@@ -132,3 +132,15 @@ def test_the_data_hash_changes_with_any_value_and_with_nothing_else() -> None:
     assert data_hash(frame) != data_hash(changed)
     assert data_hash(frame) != data_hash(frame.reverse())
     assert data_hash(frame) != data_hash(frame.rename({"party_id": "party"}))
+    texts = pl.DataFrame({"a": ["ab", "c", None, ""]})
+    moved = pl.DataFrame({"a": ["a", "bc", None, ""]})
+    empty = pl.DataFrame({"a": ["ab", "c", "", None]})
+    assert len({data_hash(each) for each in (texts, moved, empty)}) == 3
+
+
+def test_the_data_hash_is_the_same_on_any_machine_and_in_any_release() -> None:
+    frame = pl.DataFrame(
+        {"party_id": ["P1", "P2"], "age_years": [41.5, None], "defaulted": [True, False], "at": [JANUARY, JANUARY]},
+        schema_overrides={"at": pl.Datetime("us", "UTC")},
+    )
+    assert data_hash(frame) == "defe7b22aca4068e36e1e018418d4a7d9834c721bffa9f48bdd7e83e3d89a4de"
