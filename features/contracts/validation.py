@@ -87,31 +87,51 @@ def validate(
 
 
 def _parsed(name: str, given: pl.DataType, wanted: Any) -> pl.Expr:
+    """The column in the contract's type; null where its value is none of that type. Nothing is rounded in silence."""
     column = pl.col(name)
-    if given == wanted and wanted != pl.String:
+    if given == pl.String:
+        # A blank is no value, in any column.
+        text = column.str.strip_chars()
+        return _from_text(pl.when(text != "").then(text), wanted).alias(name)
+    if given == wanted:
         return column
-    if given != pl.String:
-        if isinstance(given, pl.Datetime) and given.time_zone is None and isinstance(wanted, pl.Datetime):
-            column = column.dt.replace_time_zone("UTC")
-        return column.cast(wanted, strict=False)
-    # A blank is no value, in any column.
-    text = pl.when(column.str.strip_chars() != "").then(column.str.strip_chars())
+    return _from_value(column, given, wanted).alias(name)
+
+
+def _from_text(text: pl.Expr, wanted: Any) -> pl.Expr:
     if wanted == pl.String:
-        return text.alias(name)
+        return text
     if isinstance(wanted, pl.Datetime):
-        return _instant(text).alias(name)
+        return _instant(text)
     if wanted == pl.Date:
-        return text.str.to_date("%Y-%m-%d", strict=False).alias(name)
+        return text.str.to_date("%Y-%m-%d", strict=False)
     if wanted == pl.Boolean:
-        return text.str.to_lowercase().replace_strict(
-            {"true": True, "false": False, "1": True, "0": False}, default=None, return_dtype=pl.Boolean
-        ).alias(name)  # fmt: skip
+        words = {"true": True, "false": False, "1": True, "0": False}
+        return text.str.to_lowercase().replace_strict(words, default=None, return_dtype=pl.Boolean)
     if isinstance(wanted, pl.Decimal):
-        # More digits than the contract has would be rounded away in silence: such a value is refused instead.
-        fine = text.cast(pl.Decimal(38, 10), strict=False)
-        exact = text.cast(wanted, strict=False)
-        return pl.when(fine == exact.cast(pl.Decimal(38, 10))).then(exact).alias(name)
-    return text.cast(wanted, strict=False).alias(name)
+        return _exact(text, wanted)
+    return text.cast(wanted, strict=False)
+
+
+def _from_value(column: pl.Expr, given: pl.DataType, wanted: Any) -> pl.Expr:
+    if isinstance(given, pl.Datetime) and given.time_zone is None and isinstance(wanted, pl.Datetime):
+        return column.dt.replace_time_zone("UTC").cast(wanted, strict=False)
+    if isinstance(wanted, pl.Decimal):
+        if not given.is_float():
+            return _exact(column, wanted)
+        # 0.1 + 0.2 is 30 cents all the same; a third of a cent is not.
+        cents = column * 100
+        off = (cents - cents.round()).abs()
+        return pl.when(off <= 1e-4 + 1e-15 * cents.abs()).then(column.round(2).cast(wanted, strict=False))
+    if given.is_float() and wanted in (pl.Int32, pl.Int64):
+        return pl.when(column == column.round()).then(column.cast(wanted, strict=False))
+    return column.cast(wanted, strict=False)
+
+
+def _exact(column: pl.Expr, wanted: pl.Decimal) -> pl.Expr:
+    fine = pl.Decimal(38, 10)
+    exact = column.cast(wanted, strict=False)
+    return pl.when(column.cast(fine, strict=False) == exact.cast(fine)).then(exact)
 
 
 def _instant(text: pl.Expr) -> pl.Expr:
@@ -127,7 +147,11 @@ def _unparsed(raw: pl.DataFrame, typed: pl.DataFrame, name: str, wanted: Any) ->
     if raw.schema[name] == wanted or raw.schema[name] == pl.Null:
         return _no_rejections()
     given = raw[name]
-    present = (given.str.strip_chars() != "") if given.dtype == pl.String else given.is_not_null()
+    if given.dtype == pl.String:
+        present = given.str.strip_chars() != ""
+    else:
+        # Tables that went through pandas say NaN where they know nothing.
+        present = given.is_not_nan() if given.dtype.is_float() else given.is_not_null()
     failed = raw.filter(present.fill_null(value=False) & typed[name].is_null())
     rule = _TYPE_RULES.get(wanted.base_type() if hasattr(wanted, "base_type") else wanted, f"is {wanted}")
     return failed.select(

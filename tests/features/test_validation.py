@@ -61,6 +61,30 @@ def test_a_broken_rule_names_row_column_value_and_rule(column: str, value: str, 
         assert found[0][2] == (value or None)
 
 
+@pytest.mark.parametrize(
+    ("column", "values", "kept"),
+    [
+        (
+            "statement_balance",
+            [0.1 + 0.2, 1e12 + 0.01, -5.0],
+            [Decimal("0.30"), Decimal("1000000000000.01"), Decimal(-5)],
+        ),
+        ("statement_balance", [1.005, 10 / 3, float("inf")], []),
+        ("statement_balance", [3, -4, 0], [Decimal(3), Decimal(-4), Decimal(0)]),
+        ("statement_balance", [Decimal("1.0010"), Decimal("2.0100"), Decimal("0.0001")], [Decimal("2.01")]),
+        ("credit_limit", [float("nan"), None, 7.5], [None, None, Decimal("7.50")]),
+        ("days_past_due", [30.0, 30.5, 1e10], [30]),
+        ("days_past_due", [0, 2**40, -1], [0]),
+    ],
+)
+def test_numbers_from_parquet_are_taken_exactly_or_not_at_all(column: str, values: list[Any], kept: list[Any]) -> None:
+    raw = frame("statements", [a_statement(AT, loan_id=f"L{n}") for n in range(3)])
+    verdict = validate(raw.with_columns(pl.Series(column, values)), CONTRACTS["statements"], "file.parquet")
+    assert verdict.kept[column].to_list() == kept
+    assert verdict.rows_rejected == 3 - len(kept)
+    assert set(verdict.rejections["column"]) <= {column}
+
+
 def test_every_broken_rule_of_a_row_is_reported_and_the_row_is_counted_once() -> None:
     raw = as_texts("transactions", [a_transaction(1, AT), a_transaction(2, AT)]).with_columns(
         amount=pl.Series(["-5.00", "1.00"]), direction=pl.Series(["up", "in"]), currency=pl.Series(["RMB", "CNY"])
