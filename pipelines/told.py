@@ -58,7 +58,9 @@ def tell_training(console: Console, record: StepRecord) -> None:
         mean = sum(folds) / len(folds)
         each = ", ".join(f"{auc:.4f}" for auc in folds)
         _line(console, f"AUC {mean:.4f} in {len(folds)}-fold cross-validation ({each})")
-    _line(console, f"{name}: {facts['features']} features, {facts['trees']} trees; champion")
+    own, champion = facts["model"]["version"], facts["champion"]
+    rank = "champion" if own == champion else f"version {champion} is champion; `jinkong train --again` may replace it"
+    _line(console, f"{name}: {facts['features']} features, {facts['trees']} trees; {rank}")
 
 
 def _line(console: Console, text: str) -> None:

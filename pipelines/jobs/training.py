@@ -1,7 +1,8 @@
 """Job: from features to a champion in the registry, with the cross-validation where there is no later period."""
 
 import getpass
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -21,12 +22,14 @@ from training import (
     NoChampion,
     RayGrowth,
     RegisteredModel,
+    RegistryUnavailable,
     TrainingError,
     champion,
     credit_frame,
     cross_validated_auc,
     labels,
     matrix,
+    model_version,
     promote,
     ray_session,
     register,
@@ -46,8 +49,11 @@ class CandidateRejected(TrainingError):
 def train_champion(settings: Settings, reporter: Reporter, *, again: bool = False) -> StepRecord:
     """Train on Ray, validate, register, and promote the candidate if it meets every requirement.
 
-    The facts: the performance in training and on the test, the split, the model's version, and, where one instant is
-    all there is, the AUC of each fold of a cross-validation.
+    A model that was trained from the same inputs before is left as it is, and so is the champion: who has put the
+    alias on another version by hand meant it.
+
+    The facts: the performance in training and on the test, the split, the model's version, the champion's version,
+    and, where one instant is all there is, the AUC of each fold of a cross-validation.
 
     Raises:
         CandidateRejected: the candidate is in the registry, but did not become champion.
@@ -91,10 +97,19 @@ def train_champion(settings: Settings, reporter: Reporter, *, again: bool = Fals
         _promote(registered, candidate, settings)
         return _facts(frame, candidate, registered, folds)
 
-    def still_champion() -> bool:
-        return incumbent is not None and incumbent.fingerprint == wanted and workspace.test_pd.is_file()
+    def still_registered() -> bool:
+        done = last_record(workspace, STEP)
+        return done is not None and workspace.test_pd.is_file() and _is_registered(done.facts["model"], settings)
 
-    return run_step(workspace, STEP, wanted, work, still_there=still_champion, again=again)
+    record = run_step(workspace, STEP, wanted, work, still_there=still_registered, again=again)
+    return replace(record, facts=record.facts | {"champion": champion(settings).version})
+
+
+def _is_registered(model: Mapping[str, str], settings: Settings) -> bool:
+    try:
+        return model_version(model["version"], settings).sha256 == model["sha256"]
+    except (RegistryUnavailable, ModelTampered):
+        return False
 
 
 def _incumbent(settings: Settings) -> RegisteredModel | None:

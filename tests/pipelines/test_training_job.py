@@ -1,0 +1,60 @@
+"""The training job: idempotent, on record, and no judge of what somebody decided by hand."""
+
+import io
+import json
+
+import mlflow
+import pytest
+from rich.console import Console
+from sqlalchemy import select
+
+from group.audit import GROUP, audit_log, verify
+from group.database import open_database
+from group.settings import Settings
+from pipelines.jobs.training import train_champion
+from pipelines.told import tell_training
+from tests.conftest import NoProgress
+from training import CHAMPION, MODEL_NAME, champion
+
+pytestmark = pytest.mark.long
+
+
+def test_a_promotion_is_on_record_with_what_it_was_decided_by(trained_settings: Settings) -> None:
+    engine = open_database(trained_settings.state_url)
+    model = champion(trained_settings)
+    with engine.connect() as connection:
+        records = connection.execute(
+            select(audit_log.c.payload).where(
+                audit_log.c.legal_entity == GROUP,
+                audit_log.c.action == "model.promoted",
+                audit_log.c.subject == f"{MODEL_NAME}/{model.version}",
+            )
+        ).scalars()
+        [payload] = [json.loads(text) for text in records]
+    assert payload["sha256"] == model.sha256
+    assert payload["run_id"] == model.run_id
+    assert payload["requirements"]["Gini on the test"] == payload["test_gini"] > 0.5
+    assert verify(engine) is None
+    engine.dispose()
+
+
+def test_training_again_from_the_same_inputs_leaves_a_champion_that_was_chosen_by_hand(
+    trained_settings: Settings,
+) -> None:
+    trained = champion(trained_settings)
+    client = mlflow.MlflowClient(trained_settings.tracking_uri)
+    source = client.get_model_version(MODEL_NAME, trained.version)
+    other = client.create_model_version(MODEL_NAME, source.source, source.run_id, tags=source.tags)
+    client.set_registered_model_alias(MODEL_NAME, CHAMPION, other.version)
+    try:
+        record = train_champion(trained_settings, NoProgress())
+        assert record.reused
+        assert champion(trained_settings).version == str(other.version)
+        told = io.StringIO()
+        tell_training(Console(width=200, file=told), record)
+        assert "training: unchanged, reused" in told.getvalue()
+        assert f"version {other.version} is champion; `jinkong train --again` may replace it" in told.getvalue()
+    finally:
+        client.set_registered_model_alias(MODEL_NAME, CHAMPION, trained.version)
+        client.delete_model_version(MODEL_NAME, other.version)
+    assert train_champion(trained_settings, NoProgress()).facts["champion"] == trained.version
