@@ -5,8 +5,6 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from group.entities import LEGAL_ENTITIES
-
 LegalEntityCode = Literal["credit", "guarantee", "leasing", "factoring", "consumer", "supply_chain"]
 
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
@@ -105,6 +103,3 @@ class Problem(BaseModel):
     code: str = Field(examples=["unknown_party"])
     detail: str = Field(examples=["'consumer' has no features of party 'PXR5Q2M7ZKCA'."])
     errors: list[WrongField] = Field(default_factory=list)
-
-
-assert set(LEGAL_ENTITIES) == set(LegalEntityCode.__args__), "the API must name the group's companies"  # type: ignore[attr-defined]  # noqa: S101

@@ -2,7 +2,7 @@
 
 import json
 import re
-from typing import Any
+from typing import Any, get_args
 
 import polars as pl
 import pytest
@@ -11,9 +11,11 @@ from sqlalchemy import create_engine
 
 from group.audit import find, verify
 from group.database import open_database
+from group.entities import LEGAL_ENTITIES
 from group.settings import Settings
 from pipelines.workspace import Workspace
 from serving import create_app, replay
+from serving.messages import LegalEntityCode
 from training import champion, matrix, score_points
 
 
@@ -245,3 +247,7 @@ def test_the_openapi_page_shows_examples_that_the_api_accepts(client: TestClient
     party = client.post("/v1/score", json=examples["party"]["value"])
     problem(party, 404, "unknown_party")
     problem(client.post("/v1/score", json=examples["feature row"]["value"]), 422, "wrong_feature_row")
+
+
+def test_the_api_names_the_companies_of_the_group() -> None:
+    assert list(get_args(LegalEntityCode)) == list(LEGAL_ENTITIES)
