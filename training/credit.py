@@ -19,7 +19,8 @@ Integers = npt.NDArray[np.int64]
 class CreditParameters:
     """What the booster is grown with.
 
-    The defaults were chosen by cross-validation on the UCI cards and on simulated groups of other seeds than the usual.
+    The defaults were chosen by cross-validation on the UCI cards and by the out-of-time Gini on eight small simulated
+    groups, the usual one among them.
     """
 
     learning_rate: float = 0.03
