@@ -14,7 +14,6 @@ from features.sources.manifest import Manifest
 from features.sources.simulated import LAST_INSTANT, SIZES, simulate
 from features.sources.uci_credit_card import OBSERVED_UNTIL, read_uci_credit_card
 
-SOURCES: Final = ("simulated", "uci-credit-card", "folder")
 DEFAULT_SEED: Final = 20_260_101
 
 
@@ -43,7 +42,7 @@ class Source(Protocol):
 
     @property
     def name(self) -> str:
-        """One of ``SOURCES``, with what tells two data sets of it apart."""
+        """Where the data come from, with what tells two data sets apart; a folder may be named after it."""
 
     @property
     def work(self) -> int:
