@@ -48,18 +48,16 @@ class RegisteredModel:
     version: str
     sha256: str
     run_id: str
-    fingerprint: str
     source: str
 
 
-def register(candidate: Candidate, settings: Settings, *, source: str, fingerprint: str) -> RegisteredModel:
+def register(candidate: Candidate, settings: Settings, *, source: str) -> RegisteredModel:
     """Log the candidate as a run with a new version of the model; it is not champion yet.
 
     Args:
         candidate: what was trained.
         settings: where the registry is.
         source: where the data come from, for whoever looks at the run.
-        fingerprint: of all that the training depended on, so that an equal run can be recognised.
 
     Raises:
         RegistryUnavailable: MLflow does not answer.
@@ -83,9 +81,9 @@ def register(candidate: Candidate, settings: Settings, *, source: str, fingerpri
         booster, parameters = candidate.model.to_texts()
         digest = _sha256(booster, parameters)
         logged = _log_model(candidate, booster, parameters)
-        for tag, value in ((_SHA256, digest), ("fingerprint", fingerprint), ("source", source)):
+        for tag, value in ((_SHA256, digest), ("source", source)):
             client.set_model_version_tag(MODEL_NAME, logged, tag, value)
-        return RegisteredModel(candidate.model, MODEL_NAME, logged, digest, run.info.run_id, fingerprint, source)
+        return RegisteredModel(candidate.model, MODEL_NAME, logged, digest, run.info.run_id, source)
 
 
 def promote(registered: RegisteredModel, settings: Settings) -> None:
@@ -159,8 +157,8 @@ def _loaded(entry: ModelVersion) -> RegisteredModel:
             f"registered was {entry.tags.get(_SHA256, 'none')}. Train again, or put the alias on another version."
         )
     model = CreditModel.from_texts(booster, parameters)
-    fingerprint, source = (entry.tags.get(tag, "") for tag in ("fingerprint", "source"))
-    return RegisteredModel(model, MODEL_NAME, str(entry.version), digest, entry.run_id, fingerprint, source)
+    source = entry.tags.get("source", "")
+    return RegisteredModel(model, MODEL_NAME, str(entry.version), digest, entry.run_id, source)
 
 
 def _log_model(candidate: Candidate, booster: str, parameters: str) -> str:

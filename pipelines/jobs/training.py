@@ -69,6 +69,7 @@ def train_champion(settings: Settings, reporter: Reporter, *, again: bool = Fals
     wanted = fingerprint(
         built.fingerprint, parameters, settings.training_workers, code=("training", "features", "group")
     )
+    # Before the work, so that a registry that is away is not found out about after it.
     with reporter.bar("asking the registry", None):
         incumbent = _incumbent(settings)
 
@@ -88,7 +89,7 @@ def train_champion(settings: Settings, reporter: Reporter, *, again: bool = Fals
             folds = _cross_validation(frame, parameters, reporter)
         candidate.test_pd.write_parquet(workspace.test_pd)
         with reporter.bar("registering in MLflow", None):
-            registered = register(candidate, settings, source=built.facts["source"], fingerprint=wanted)
+            registered = register(candidate, settings, source=built.facts["source"])
         if not candidate.validation.may_become_champion:
             reasons = "; ".join(map(str, candidate.validation.unmet))
             raise CandidateRejected(
@@ -97,15 +98,21 @@ def train_champion(settings: Settings, reporter: Reporter, *, again: bool = Fals
         _promote(registered, candidate, settings)
         return _facts(frame, candidate, registered, folds)
 
-    def still_registered() -> bool:
+    def still_there() -> bool:
+        # Without a champion, or with one whose files were changed, there is nothing to serve: train anew.
         done = last_record(workspace, STEP)
-        return done is not None and workspace.test_pd.is_file() and _is_registered(done.facts["model"], settings)
+        if done is None or incumbent is None or not workspace.test_pd.is_file():
+            return False
+        return _is_registered(done.facts["model"], incumbent, settings)
 
-    record = run_step(workspace, STEP, wanted, work, still_there=still_registered, again=again)
-    return replace(record, facts=record.facts | {"champion": champion(settings).version})
+    record = run_step(workspace, STEP, wanted, work, still_there=still_there, again=again)
+    in_service = incumbent.version if record.reused and incumbent else record.facts["model"]["version"]
+    return replace(record, facts=record.facts | {"champion": in_service})
 
 
-def _is_registered(model: Mapping[str, str], settings: Settings) -> bool:
+def _is_registered(model: Mapping[str, str], incumbent: RegisteredModel, settings: Settings) -> bool:
+    if incumbent.sha256 == model["sha256"]:
+        return True
     try:
         return model_version(model["version"], settings).sha256 == model["sha256"]
     except (RegistryUnavailable, ModelTampered):

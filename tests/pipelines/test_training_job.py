@@ -13,7 +13,8 @@ from group.database import open_database
 from group.settings import Settings
 from pipelines.jobs.training import train_champion
 from pipelines.told import tell_training
-from tests.conftest import NoProgress
+from pipelines.workspace import Workspace
+from tests.conftest import NoProgress, Silent
 from training import CHAMPION, MODEL_NAME, champion
 
 pytestmark = pytest.mark.long
@@ -58,3 +59,31 @@ def test_training_again_from_the_same_inputs_leaves_a_champion_that_was_chosen_b
         client.set_registered_model_alias(MODEL_NAME, CHAMPION, trained.version)
         client.delete_model_version(MODEL_NAME, other.version)
     assert train_champion(trained_settings, NoProgress()).facts["champion"] == trained.version
+
+
+class WorkBegan(Exception):
+    """The job got as far as the join."""
+
+
+class StopAtTheJoin(NoProgress):
+    """A reporter that ends the job once the work begins: that it does is all that is asked."""
+
+    def bar(self, description: str, total: float | None) -> Silent:
+        if description == "point-in-time join":
+            raise WorkBegan
+        return super().bar(description, total)
+
+
+def test_without_a_champion_training_begins_anew_since_there_is_nothing_to_serve(trained_settings: Settings) -> None:
+    trained = champion(trained_settings)
+    record = Workspace.of(trained_settings).steps / "training.json"
+    kept = record.read_text()
+    client = mlflow.MlflowClient(trained_settings.tracking_uri)
+    client.delete_registered_model_alias(MODEL_NAME, CHAMPION)
+    try:
+        with pytest.raises(WorkBegan):
+            train_champion(trained_settings, StopAtTheJoin())
+    finally:
+        client.set_registered_model_alias(MODEL_NAME, CHAMPION, trained.version)
+        record.write_text(kept)
+    assert train_champion(trained_settings, StopAtTheJoin()).reused

@@ -54,14 +54,14 @@ def candidate() -> Candidate:
 def test_what_was_registered_is_what_is_loaded_once_it_is_champion(settings: Settings, candidate: Candidate) -> None:
     with pytest.raises(NoChampion, match=r"has no model 'credit_pd' with the alias 'champion'; run `jinkong train`"):
         champion(settings)
-    registered = register(candidate, settings, source="a test", fingerprint="abc")
+    registered = register(candidate, settings, source="a test")
     with pytest.raises(NoChampion):
         champion(settings)
     promote(registered, settings)
     loaded = champion(settings)
     assert loaded.model.to_texts() == candidate.model.to_texts()
     assert (loaded.version, loaded.sha256, loaded.run_id) == (registered.version, registered.sha256, registered.run_id)
-    assert (loaded.source, loaded.fingerprint) == ("a test", "abc")
+    assert loaded.source == "a test"
     assert model_version(registered.version, settings).sha256 == registered.sha256
     with pytest.raises(RegistryUnavailable):
         model_version("99", settings)
@@ -70,7 +70,7 @@ def test_what_was_registered_is_what_is_loaded_once_it_is_champion(settings: Set
 def test_the_run_keeps_parameters_measures_plots_signature_data_hash_and_commit(
     settings: Settings, candidate: Candidate
 ) -> None:
-    registered = register(candidate, settings, source="a test", fingerprint="abc")
+    registered = register(candidate, settings, source="a test")
     client = mlflow.MlflowClient(settings.tracking_uri)
     run = client.get_run(registered.run_id)
     assert run.data.params["num_leaves"] == str(candidate.parameters.num_leaves)
@@ -87,7 +87,7 @@ def test_the_run_keeps_parameters_measures_plots_signature_data_hash_and_commit(
 def test_no_stored_file_is_a_pickle_and_mlflow_serves_the_calibrated_pd(
     settings: Settings, candidate: Candidate
 ) -> None:
-    registered = register(candidate, settings, source="a test", fingerprint="abc")
+    registered = register(candidate, settings, source="a test")
     stored = [path for path in (settings.home / "mlflow_artifacts").rglob("*") if path.is_file()]
     assert {"booster.txt", "parameters.json", "mlflow_credit_model.py"} <= {path.name for path in stored}
     assert not [path for path in stored if path.suffix in (".pkl", ".pickle", ".joblib", ".skops")]
@@ -102,7 +102,7 @@ def test_no_stored_file_is_a_pickle_and_mlflow_serves_the_calibrated_pd(
 def test_a_file_that_was_changed_after_registering_is_refused(
     settings: Settings, candidate: Candidate, name: str
 ) -> None:
-    promote(register(candidate, settings, source="a test", fingerprint="abc"), settings)
+    promote(register(candidate, settings, source="a test"), settings)
     [stored] = (settings.home / "mlflow_artifacts").rglob(name)
     text = stored.read_text()
     if name == "parameters.json":
@@ -128,6 +128,6 @@ def test_the_same_code_registers_with_a_real_mlflow_server(
     remote = load_settings({"JINKONG_MLFLOW_TRACKING_URI": mlflow_server, "JINKONG_HOME": str(tmp_path / "home")})
     with pytest.raises(NoChampion):
         champion(remote)
-    promote(register(candidate, remote, source="a test", fingerprint="abc"), remote)
+    promote(register(candidate, remote, source="a test"), remote)
     assert champion(remote).model.to_texts() == candidate.model.to_texts()
     assert not (tmp_path / "home" / "mlflow_artifacts").exists()
