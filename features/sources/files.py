@@ -31,6 +31,8 @@ def read_table(path: Path) -> pl.DataFrame:
     Raises:
         UnreadableFile: it is absent, empty, cut off, not UTF-8, not a table, or of another format.
     """
+    if path.is_dir():
+        raise UnreadableFile(f"{path} is a folder; give the path of a file that ends in {', '.join(SUFFIXES)}.")
     if not path.is_file():
         raise UnreadableFile(f"{path} is not there; give the path of a file that ends in {', '.join(SUFFIXES)}.")
     if path.stat().st_size == 0:

@@ -77,7 +77,7 @@ def read_uci_credit_card(path: Path, raw: Path, quarantine: Path, *, rejected_sh
         UnreadableFile: the file cannot be read.
         ContractBroken: a column is missing, or more rows than allowed are rejected.
     """
-    verdict = validate(_with_known_names(read_table(path)), _CONTRACT, path.name)
+    verdict = validate(_with_known_names(read_table(path), path), _CONTRACT, path.name)
     quarantine.mkdir(parents=True, exist_ok=True)
     verdict.rejections.write_parquet(quarantine / "uci_credit_card.parquet")
     rows = len(verdict.kept) + verdict.rows_rejected
@@ -116,9 +116,15 @@ def read_uci_credit_card(path: Path, raw: Path, quarantine: Path, *, rejected_sh
     )
 
 
-def _with_known_names(frame: pl.DataFrame) -> pl.DataFrame:
-    names = {name: name.strip() for name in frame.columns}
-    return frame.rename({given: _UCI_NAMES.get(name, name) for given, name in names.items()})
+def _with_known_names(frame: pl.DataFrame, path: Path) -> pl.DataFrame:
+    known = {given: _UCI_NAMES.get(given.strip(), given.strip()) for given in frame.columns}
+    by_name: dict[str, list[str]] = {}
+    for given, name in known.items():
+        by_name.setdefault(name, []).append(given)
+    for name, columns in by_name.items():
+        if len(columns) > 1:
+            raise ContractBroken(f"{path}: the columns {', '.join(columns)} all mean {name}; keep one of them.")
+    return frame.rename(known)
 
 
 def _customers(cards: pl.DataFrame) -> pl.DataFrame:

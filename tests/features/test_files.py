@@ -39,6 +39,10 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     assert "is not there" in refusal(tmp_path / "missing.csv")
 
 
+def test_a_folder_in_place_of_a_file(tmp_path: Path) -> None:
+    assert "is a folder" in refusal(tmp_path)
+
+
 @pytest.mark.parametrize("name", ["empty.csv", "empty.csv.gz", "empty.parquet"])
 def test_an_empty_file(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(b"")

@@ -75,6 +75,12 @@ def test_a_file_with_values_that_uci_does_not_document_is_refused_with_the_first
         convert(a_file(tmp_path / "cards.csv", OWN, [CARD, wrong]), tmp_path)
 
 
+def test_two_columns_that_mean_the_same_are_named(tmp_path: Path) -> None:
+    path = a_file(tmp_path / "cards.csv", ["LIMIT_BAL", *OWN], [[1, *CARD]])
+    with pytest.raises(ContractBroken, match="the columns LIMIT_BAL, CREDIT_LIMIT all mean CREDIT_LIMIT; keep one"):
+        convert(path, tmp_path)
+
+
 def test_a_missing_column_is_named(tmp_path: Path) -> None:
     with pytest.raises(ContractBroken, match="needs the column DID_DEFAULT_PAYMENT"):
         convert(a_file(tmp_path / "cards.csv", OWN[:-1], [CARD[:-1]]), tmp_path)
