@@ -33,3 +33,11 @@ class UnknownParty(FeatureError, InputError):
 
 class FeatureStoreUnavailable(FeatureError, Unavailable):
     """The online store does not answer, or holds no definitions yet."""
+
+
+class UnsupportedSource(FeatureError, InputError):
+    """A feature view whose rows the offline store cannot read or write."""
+
+
+class UnknownFeatures(FeatureError, InputError):
+    """Features, or keys to join them on, that are not there."""

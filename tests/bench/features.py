@@ -1,0 +1,43 @@
+"""How fast features are read and made, against Feast as it comes and against plain DuckDB: ``make bench-features``.
+
+Both sides of each ratio run in turn within the same process; the figures are medians, and every pair is checked to
+give the same values before it is timed.
+"""
+
+import argparse
+import json
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from group.libraries import prepare_libraries
+
+
+def main() -> None:
+    """Measure what is asked for and print JSON."""
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("--rounds", type=int, default=5)
+    arguments.add_argument("--only", choices=sorted(BENCHMARKS), action="append", help="measure this alone")
+    arguments.add_argument("--scale", type=float, default=1.0, help="of the rows; 1 is what the figures are stated for")
+    chosen = arguments.parse_args()
+    prepare_libraries()
+    results: dict[str, Any] = {}
+    for name in chosen.only or BENCHMARKS:
+        with tempfile.TemporaryDirectory(prefix="jinkong-bench-") as folder:
+            results[name] = BENCHMARKS[name](Path(folder), chosen.rounds, chosen.scale)
+    print(json.dumps({"benchmark": "features", "rounds": chosen.rounds, **results}, indent=2))  # noqa: T201
+
+
+def point_in_time(folder: Path, rounds: int, scale: float) -> dict[str, Any]:
+    """A point-in-time frame by ours, by Feast's DuckDB store, and by one hand-written ASOF query."""
+    from tests.bench.point_in_time import measure
+
+    return measure(folder, rounds, scale)
+
+
+BENCHMARKS: dict[str, Callable[[Path, int, float], dict[str, Any]]] = {"point_in_time": point_in_time}
+
+
+if __name__ == "__main__":
+    main()
