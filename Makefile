@@ -4,8 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DEMO_ARGS ?=
+BENCH_ARGS ?=
 
-.PHONY: help setup demo test test-quick check format lock bench-simulated clean
+.PHONY: help setup demo test test-quick check format lock bench-simulated bench-features clean
 
 help:            ## what can be made
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 18
@@ -42,6 +43,9 @@ format: $(READY)  ## rewrite the code as `make check` wants it
 
 bench-simulated: $(READY)  ## transactions a second of the simulated group at medium, as JSON
 	$(BIN)/python -m tests.bench.simulated
+
+bench-features: $(READY)  ## point-in-time joins and online reads against Feast's own, as JSON; BENCH_ARGS="--only online"
+	$(BIN)/python -m tests.bench.features $(BENCH_ARGS)
 
 lock: $(READY)   ## renew requirements.lock and bootstrap.lock
 	$(BIN)/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes \

@@ -10,6 +10,8 @@ from .errors import ContractBroken as ContractBroken
 from .errors import FeatureStoreUnavailable as FeatureStoreUnavailable
 from .errors import UnknownParty as UnknownParty
 from .identity import resolve_parties as resolve_parties
+from .online.reader import OnlineReader as OnlineReader
+from .online.reader import OnlineRows as OnlineRows
 from .query import query as query
 from .snapshots import plus_months as plus_months
 from .snapshots import snapshot_instants as snapshot_instants
@@ -21,11 +23,10 @@ from .sources.deliveries import Source as Source
 from .sources.deliveries import UciCreditCardSource as UciCreditCardSource
 from .sources.files import table_files as table_files
 from .sources.manifest import read_manifest as read_manifest
-from .store import OnlineReader as OnlineReader
-from .store import OnlineRows as OnlineRows
 from .store import apply_definitions as apply_definitions
 from .store import forget as forget
 from .store import materialise as materialise
+from .store import online_reader as online_reader
 from .store import open_store as open_store
 from .store import point_in_time_frame as point_in_time_frame
 from .store import service_features as service_features
@@ -53,6 +54,7 @@ __all__ = [
     "forget",
     "load_tables",
     "materialise",
+    "online_reader",
     "open_store",
     "plus_months",
     "point_in_time_frame",

@@ -1,18 +1,11 @@
-"""The feature store: apply the definitions, fill the online store, read features as of an instant or as of now."""
+"""The feature store: apply the definitions, fill the online store, read features as of an instant."""
 
-import contextlib
-import sqlite3
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
-import numpy.typing as npt
 import polars as pl
-import psycopg
-import redis
 from feast import FeatureStore, RepoConfig
 from feast.errors import FeastError
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -20,27 +13,39 @@ from sqlalchemy.engine import make_url
 
 from features.catalogue import VIEWS
 from features.definitions import CREDIT_SERVICE, ENTITIES, available_views, credit_service, feature_views
-from features.errors import FeatureFromTheFuture, FeatureStoreUnavailable, MaterialisationIncomplete
+from features.errors import FeatureFromTheFuture, MaterialisationIncomplete
+from features.online.layout import ServiceLayout, ViewLayout, forget_layout, write_layout
+from features.online.reader import OnlineReader, open_reader, store_errors
+from features.online.stores import SECONDS
 from features.query import query
 from features.windows import ENTITY_COLUMNS
 from group.libraries import hushed
 from group.settings import Settings
 
 _ONLINE_BATCH: Final = 1_000
-_REDIS_SECONDS: Final = 5
 _COUNTED: Final = 5_000
 """Keys of a view that are read back after materialising: all of a small one, evenly spread ones of a large one."""
 
 
+def feast_home(settings: Settings) -> Path:
+    """The folder of the registry, of SQLite's online store, and of what readers must know of the services."""
+    return (settings.home / "feast").absolute()
+
+
 def open_store(settings: Settings) -> FeatureStore:
     """Feast's store as the settings place it: registry and files in the home folder, online values by URL."""
-    home = (settings.home / "feast").absolute()
+    home = feast_home(settings)
     home.mkdir(parents=True, exist_ok=True)
     configuration = RepoConfig(
         project="jinkong",
         provider="local",
         registry={"path": str(home / "registry.db"), "cache_ttl_seconds": 600},
-        offline_store={"type": "duckdb"},
+        offline_store={
+            "type": "features.offline.store.AsofOfflineStore",
+            "threads": settings.threads,
+            "memory_limit": settings.memory_limit or None,
+            "temp_directory": str(settings.home / "scratch"),
+        },
         online_store=_online_store(settings.online_store_url, home),
         entity_key_serialization_version=3,
         repo_path=str(home),
@@ -54,12 +59,14 @@ def apply_definitions(store: FeatureStore, features: Path) -> dict[str, int]:
     in_feast = feature_views(views, features)
     with hushed():
         store.apply([*ENTITIES, *in_feast, credit_service(in_feast)])
+    write_layout(layout_of(store, CREDIT_SERVICE), Path(store.config.repo_path))
     return {view.name: len(view.features) for view in views}
 
 
 def forget(store: FeatureStore) -> None:
     """Drop the definitions and everything online: before another data set takes this one's place."""
-    with hushed(), _store_errors():
+    forget_layout(Path(store.config.repo_path), CREDIT_SERVICE)
+    with hushed(), store_errors(FeastError):
         store.teardown()
 
 
@@ -125,82 +132,23 @@ def point_in_time_frame(store: FeatureStore, entities: pl.DataFrame, service: st
 
 def service_features(store: FeatureStore, service: str = CREDIT_SERVICE) -> list[str]:
     """Names of a service's features, in the order in which models take them."""
-    projections = store.get_feature_service(service).feature_view_projections
-    return [feature.name for projection in projections for feature in projection.features]
+    return layout_of(store, service).features
 
 
-@dataclass(frozen=True, slots=True)
-class OnlineRows:
-    """What the online store holds of some parties.
+def online_reader(settings: Settings, features: Sequence[str], service: str = CREDIT_SERVICE) -> OnlineReader:
+    """A reader of ``features``, in their order, from the online store that the settings name.
 
-    ``values`` is ``(n, k) float64``, NaN for null; ``found (n,) bool`` tells whether the party is there at all, and
-    ``as_of`` (n) when its values became true (None where it is not there).
+    Raises:
+        FeatureStoreUnavailable: the service is not defined yet, or lacks one of the features.
     """
-
-    values: npt.NDArray[np.float64]
-    found: npt.NDArray[np.bool_]
-    as_of: list[datetime | None]
+    return open_reader(settings.online_store_url, feast_home(settings), features, service)
 
 
-class OnlineReader:
-    """Reads features of parties as a company sees them now. One reader serves many threads."""
-
-    def __init__(self, store: FeatureStore, features: Sequence[str], service: str = CREDIT_SERVICE) -> None:
-        """Read ``features`` of ``service``, in this order.
-
-        Raises:
-            FeatureStoreUnavailable: the service is not defined there, or lacks one of the features.
-        """
-        self._store = store
-        self._features = list(features)
-        with _store_errors():
-            self._service = store.get_feature_service(service)
-            missing = sorted(set(features) - set(service_features(store, service)))
-        if missing:
-            raise FeatureStoreUnavailable(
-                f"The feature service '{service}' lacks {len(missing)} of the features asked for, such as "
-                f"'{missing[0]}'; run `jinkong features` and `jinkong train` again."
-            )
-
-    def read(self, parties: Sequence[tuple[str, str]]) -> OnlineRows:
-        """Features of ``(legal_entity, party_id)`` pairs, from the online store.
-
-        Raises:
-            FeatureStoreUnavailable: the online store does not answer.
-        """
-        with _store_errors():
-            response = self._store.get_online_features(
-                features=self._service,
-                entity_rows=[dict(zip(ENTITY_COLUMNS, party, strict=True)) for party in parties],
-            ).proto
-        columns = dict(zip(response.metadata.feature_names.val, response.results, strict=True))
-        values = np.full((len(parties), len(self._features)), np.nan)
-        found = np.zeros(len(parties), np.bool_)
-        as_of: list[datetime | None] = [None] * len(parties)
-        for place, name in enumerate(self._features):
-            vector = columns[name]
-            for row, (instant, value) in enumerate(zip(vector.event_timestamps, vector.values, strict=True)):
-                if not _is_there(instant):
-                    continue
-                if not found[row]:
-                    found[row] = True
-                    as_of[row] = instant.ToDatetime(tzinfo=UTC)
-                if value.HasField("double_val"):
-                    values[row, place] = value.double_val
-        return OnlineRows(values, found, as_of)
-
-
-@contextlib.contextmanager
-def _store_errors() -> Iterator[None]:
-    """What Feast and its stores raise when one of them is away, as one error of ours."""
-    try:
-        yield
-    except (FeastError, redis.RedisError, psycopg.Error, sqlite3.Error, OSError) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
-        raise FeatureStoreUnavailable(
-            f"The feature store does not answer: {reason}. Run `jinkong features` if it was never filled, "
-            "and `jinkong doctor` to see what is in the way."
-        ) from None
+def layout_of(store: FeatureStore, service: str) -> ServiceLayout:
+    """What a reader of the service must know of it."""
+    projections = store.get_feature_service(service).feature_view_projections
+    views = (ViewLayout(view.name, tuple(feature.name for feature in view.features)) for view in projections)
+    return ServiceLayout(store.project, service, tuple(views))
 
 
 def _keys_at(folder: Path, as_of: datetime) -> pl.DataFrame:
@@ -245,7 +193,7 @@ def _online_store(url: str, home: Path) -> dict[str, Any]:
     address = make_url(url)
     if address.drivername == "redis":
         parts = [f"{address.host}:{address.port or 6379}", f"db={address.database or 0}"]
-        parts += [f"socket_connect_timeout={_REDIS_SECONDS}", f"socket_timeout={_REDIS_SECONDS}"]
+        parts += [f"socket_connect_timeout={SECONDS}", f"socket_timeout={SECONDS}"]
         if address.password:
             parts.append(f"password={address.password}")
         return {"type": "redis", "connection_string": ",".join(parts)}

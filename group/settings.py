@@ -58,6 +58,12 @@ class Settings(BaseSettings):
         le=1024,
         description="a whole number from 1 to 1024: threads of one process; the default is what the machine grants",
     )
+    memory_limit: str = Field(
+        "",
+        pattern=r"^(\d+(\.\d+)? ?(MB|GB|TB))?$",
+        description="a size such as 4GB: what one DuckDB query may hold in memory before it goes through files; "
+        "empty for four fifths of the machine's",
+    )
     host: str = Field("127.0.0.1", min_length=1, description="an address to serve on")
     port: int = Field(8600, ge=0, le=65535, description="a whole number from 0 to 65535: the port to serve on; 0 picks")
     service_token: SecretStr | None = Field(

@@ -9,7 +9,7 @@ from typing import Final
 
 from sqlalchemy import Engine
 
-from features import OnlineReader, open_store
+from features import online_reader
 from group.audit import AuditEvent, AuditRecord, append
 from group.database import migrate, open_database
 from group.errors import JinkongError
@@ -79,4 +79,4 @@ def open_backend(settings: Settings) -> Backend:
 
 def _load_scorer(settings: Settings) -> Scorer:
     registered = champion(settings)
-    return Scorer(registered, OnlineReader(open_store(settings), registered.model.features))
+    return Scorer(registered, online_reader(settings, registered.model.features))

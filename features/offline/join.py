@@ -65,6 +65,8 @@ def as_known(
         instant: the column of ``asked`` that says as of when.
         by_created: also demand that the row was created by then. Without it only the event's time counts.
     """
+    # DuckDB answers an ASOF join of few asked rows by nested loops. One path for few and many is one path to trust.
+    connection.execute("SET asof_loop_join_threshold = 0")
     joins = _AskedKeys(connection, asked, instant)
     return [_features_of(connection, joins, view, by_created=by_created) for view in views]
 
@@ -129,18 +131,25 @@ def _features_of(
 ) -> pa.Table:
     number = asked.table(tuple(view.keys.values()))
     order = _order(connection, view, by_created=by_created)
+    # A table of its own: as a subquery with a window function, DuckDB 2.0.0 joins it laterally and loses rows.
+    connection.execute(f"""
+        CREATE OR REPLACE TEMP TABLE known AS
+        SELECT __key, __place, {order.known} AS __rank
+        FROM ({_rows_sql(asked, view, number)})
+        WHERE {order.where}
+        {order.qualify}
+    """)  # noqa: S608 - names and numbers of ours, and quoted names of files and columns
     connection.execute(f"""
         CREATE OR REPLACE TEMP TABLE winners AS
-        SELECT asked.{ROW}, asked.__at, known.__place >> 40 AS file_index, known.__place & {2**40 - 1} AS file_row_number
+        SELECT
+            asked.{ROW},
+            asked.__at,
+            known.__place >> 40 AS file_index,
+            known.__place & {2**40 - 1} AS file_row_number
         FROM (SELECT *, {order.asked} AS __rank FROM at_{number}) AS asked
-        ASOF JOIN (
-            SELECT __key, __place, {order.known} AS __rank
-            FROM ({_rows_sql(asked, view, number)})
-            WHERE {order.where}
-            {order.qualify}
-        ) AS known
+        ASOF JOIN known
           ON asked.__key = known.__key AND asked.__rank >= known.__rank
-    """)  # noqa: S608 - names and numbers of ours, and quoted names of files and columns
+    """)  # noqa: S608
     wanted = ", ".join(
         f"feature_rows.{quoted(view.stored(source))} AS {quoted(target)}" for source, target in view.features.items()
     )
@@ -192,11 +201,11 @@ def _order(connection: duckdb.DuckDBPyConnection, view: FeatureRows, *, by_creat
 
 def _learnt_late(connection: duckdb.DuckDBPyConnection, view: FeatureRows) -> bool:
     event, created = (view.stored(name) for name in (view.event_timestamp, view.created_timestamp or ""))
-    late = connection.execute(
+    ((late,),) = connection.execute(
         f"SELECT coalesce(bool_or({microseconds(created)} > {microseconds(event)}), false) "  # noqa: S608
         f"FROM {read_rows(view.files)}"
-    ).fetchone()
-    return bool(late and late[0])
+    ).fetchall()
+    return bool(late)
 
 
 def _rows_sql(asked: _AskedKeys, view: FeatureRows, number: str) -> str:

@@ -6,8 +6,6 @@ alone), and pushed rows become a file of their own rather than a rewrite of ever
 """
 
 import hashlib
-import os
-import tempfile
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -31,6 +29,7 @@ from feast.saved_dataset import SavedDatasetStorage
 
 from features.errors import UnknownFeatures, UnsupportedSource
 from features.offline.join import FeatureRows, as_known, quoted, quoted_text, read_rows
+from group.files import written_whole
 
 
 class AsofOfflineStoreConfig(FeastConfigBaseModel):  # type: ignore[misc] # Feast brings no types
@@ -367,15 +366,5 @@ def _content_name(table: pa.Table) -> str:
 
 
 def _write_whole(table: pa.Table, path: Path) -> None:
-    """Write so that a reader sees the old file or the new one, and a crash leaves neither half."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            pq.write_table(table, file, compression="snappy")
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    with written_whole(path) as part:
+        pq.write_table(table, part, compression="snappy")

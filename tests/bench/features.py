@@ -36,7 +36,14 @@ def point_in_time(folder: Path, rounds: int, scale: float) -> dict[str, Any]:
     return measure(folder, rounds, scale)
 
 
-BENCHMARKS: dict[str, Callable[[Path, int, float], dict[str, Any]]] = {"point_in_time": point_in_time}
+def online(folder: Path, rounds: int, scale: float) -> dict[str, Any]:
+    """An online read by ours and by Feast."""
+    from tests.bench.online import measure
+
+    return measure(folder, rounds, scale)
+
+
+BENCHMARKS: dict[str, Callable[[Path, int, float], dict[str, Any]]] = {"point_in_time": point_in_time, "online": online}
 
 
 if __name__ == "__main__":

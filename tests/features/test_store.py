@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 from feast import FeatureStore
 
-from features import VIEWS, OnlineReader, apply_definitions, forget, materialise, open_store, point_in_time_frame
+from features import VIEWS, apply_definitions, forget, materialise, online_reader, open_store, point_in_time_frame
 from features.definitions import TIME_TO_LIVE
 from features.errors import FeatureFromTheFuture, FeatureStoreUnavailable, MaterialisationIncomplete
 from features.store import service_features
@@ -138,7 +138,7 @@ def test_online_values_are_the_offline_ones_bit_for_bit(
     offline = point_in_time_frame(store, keys.with_columns(event_timestamp=pl.lit(instant)))
     names = service_features(store)
     asked = [*keys.iter_rows(), ("consumer", "P_NOBODY")]
-    online = OnlineReader(store, names).read(asked)
+    online = online_reader(settings, names).read(asked)
     wanted = offline.select(pl.col(names).fill_null(float("nan"))).to_numpy()
     assert online.values[:-1].tobytes() == np.ascontiguousarray(wanted).tobytes()
     assert online.found.tolist() == [True] * len(keys) + [False]
@@ -167,16 +167,18 @@ def test_one_companys_key_reads_nothing_of_another_companys(settings: Settings, 
     write_rows(features, "bureau", [a_bureau_row(JANUARY, 1.0), a_bureau_row(JANUARY, 2.0, legal_entity="credit")])
     store = store_of(settings, features)
     materialise(store, features, JANUARY)
-    read = OnlineReader(store, ["inquiries_latest_360d"]).read(
+    read = online_reader(settings, ["inquiries_latest_360d"]).read(
         [("consumer", "P1"), ("credit", "P1"), ("leasing", "P1")]
     )
     assert read.values[:2, 0].tolist() == [1.0, 2.0]
     assert read.found.tolist() == [True, True, False]
 
 
-def test_many_threads_read_what_one_reads(the_small_group_online: tuple[FeatureStore, list[tuple[str, str]]]) -> None:
+def test_many_threads_read_what_one_reads(
+    settings: Settings, the_small_group_online: tuple[FeatureStore, list[tuple[str, str]]]
+) -> None:
     store, parties = the_small_group_online
-    reader = OnlineReader(store, service_features(store))
+    reader = online_reader(settings, service_features(store))
     alone = [reader.read([party]).values.tobytes() for party in parties]
     with ThreadPoolExecutor(16) as pool:
         together = list(pool.map(lambda party: reader.read([party]).values.tobytes(), parties * 3))
@@ -197,7 +199,7 @@ def test_a_later_month_replaces_the_values_online(settings: Settings, tmp_path: 
     features = tmp_path / "features"
     write_rows(features, "bureau", [a_bureau_row(JANUARY, 1.0), a_bureau_row(FEBRUARY, 5.0)])
     store = store_of(settings, features)
-    reader = OnlineReader(store, ["inquiries_latest_360d"])
+    reader = online_reader(settings, ["inquiries_latest_360d"])
     materialise(store, features, JANUARY)
     assert reader.read([("consumer", "P1")]).values[0, 0] == 1.0
     materialise(store, features, FEBRUARY)
@@ -220,15 +222,15 @@ def test_forgetting_leaves_nobody_online(settings: Settings, tmp_path: Path) -> 
     materialise(store, features, JANUARY)
     forget(store)
     with pytest.raises(FeatureStoreUnavailable):
-        OnlineReader(open_store(settings), ["inquiries_latest_360d"])
+        online_reader(settings, ["inquiries_latest_360d"])
 
 
 def test_a_model_that_wants_a_feature_which_is_gone_is_told_so(settings: Settings, tmp_path: Path) -> None:
     features = tmp_path / "features"
     write_rows(features, "bureau", [a_bureau_row(JANUARY, 1.0)])
-    store = store_of(settings, features)
+    store_of(settings, features)
     with pytest.raises(FeatureStoreUnavailable, match="lacks 1 of the features asked for, such as 'shoe_size'"):
-        OnlineReader(store, ["inquiries_latest_360d", "shoe_size"])
+        online_reader(settings, ["inquiries_latest_360d", "shoe_size"])
 
 
 def test_a_dead_online_store_is_reported_in_a_sentence(
@@ -239,7 +241,7 @@ def test_a_dead_online_store_is_reported_in_a_sentence(
     write_rows(features, "bureau", [a_bureau_row(JANUARY, 1.0)])
     store = store_of(settings, features)
     materialise(store, features, JANUARY)
-    reader = OnlineReader(store, ["inquiries_latest_360d"])
+    reader = online_reader(settings, ["inquiries_latest_360d"])
     stop_redis(redis_url)
     with pytest.raises(FeatureStoreUnavailable, match="The feature store does not answer"):
         reader.read([("consumer", "P1")])

@@ -1,0 +1,235 @@
+"""The three online stores as Feast lays them out: what each holds of a service, for many keys at once."""
+
+import sqlite3
+import struct
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import lru_cache
+from pathlib import Path
+from typing import Final, Protocol
+
+import mmh3
+import psycopg
+import redis
+from psycopg import sql
+from sqlalchemy.engine import URL, make_url
+
+from features.online.layout import ServiceLayout
+
+SECONDS: Final = 5
+"""How long a store may take to answer before it counts as away."""
+
+_SQLITE_KEYS: Final = 500
+"""Keys of one query; SQLite takes no more than 32,766 parameters, and fewer keys keep the rows in its cache."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What a store holds of ``n`` keys.
+
+    ``values`` has the ``n × k`` serialised values, key by key in the layout's order of features, None where there is
+    none; ``instants`` has for each view when the values of each of the ``n`` keys became true, None where there are
+    none.
+    """
+
+    values: list[bytes | None]
+    instants: list[list[datetime | None]]
+
+
+class KeyValues(Protocol):
+    """Where the values of a service lie. Safe to share between threads."""
+
+    def read(self, keys: Sequence[bytes]) -> Stored:
+        """What the store holds of each key."""
+        ...
+
+
+def open_store_of(url: str, home: Path, layout: ServiceLayout) -> KeyValues:
+    """The store that ``url`` names, or the SQLite file of Feast's home folder."""
+    if not url:
+        return SqliteValues(home / "online.db", layout)
+    address = make_url(url)
+    if address.drivername == "redis":
+        return RedisValues(address, layout)
+    return PostgresqlValues(address, layout)
+
+
+class SqliteValues:
+    """One table a view, one row a key and feature."""
+
+    def __init__(self, path: Path, layout: ServiceLayout) -> None:
+        self._path = path
+        self._layout = layout
+        self._local = threading.local()
+        self._tables = [f'"{layout.project}_{view.name}"' for view in layout.views]
+        # Rows come sorted by the feature's name, which saves reading it.
+        self._sorted = [sorted(range(len(view.features)), key=view.features.__getitem__) for view in layout.views]
+
+    def read(self, keys: Sequence[bytes]) -> Stored:
+        """See ``KeyValues``."""
+        found = [self._read_some(keys[start : start + _SQLITE_KEYS]) for start in range(0, len(keys), _SQLITE_KEYS)]
+        views = range(len(self._layout.views))
+        return Stored(
+            [value for part in found for value in part.values],
+            [[instant for part in found for instant in part.instants[view]] for view in views],
+        )
+
+    def _read_some(self, keys: Sequence[bytes]) -> Stored:
+        connection = self._connection()
+        columns: list[list[list[bytes | None]]] = []
+        instants: list[list[datetime | None]] = []
+        for view, table in enumerate(self._tables):
+            rows, at = self._view_rows(connection, view, table, keys)
+            columns.append(rows)
+            instants.append(at)
+        values = [value for parts in zip(*columns, strict=True) for part in parts for value in part]
+        return Stored(values, instants)
+
+    def _view_rows(
+        self, connection: sqlite3.Connection, view: int, table: str, keys: Sequence[bytes]
+    ) -> tuple[list[list[bytes | None]], list[datetime | None]]:
+        order = self._sorted[view]
+        distinct = sorted(set(keys))
+        marks = ",".join("?" * len(distinct))
+        fetched = connection.execute(
+            f"SELECT value, event_ts FROM {table} WHERE entity_key IN ({marks}) ORDER BY entity_key, feature_name",  # noqa: S608 - the table's name comes from our own catalogue
+            distinct,
+        ).fetchall()
+        if len(fetched) != len(distinct) * len(order):
+            return self._one_by_one(connection, view, table, keys)
+        place = {key: number * len(order) for number, key in enumerate(distinct)}
+        # Position of each feature of the layout among the names in their order.
+        back = sorted(range(len(order)), key=order.__getitem__)
+        rows = [[fetched[place[key] + at][0] for at in back] for key in keys]
+        return rows, [_sqlite_instant(fetched[place[key]][1]) for key in keys]
+
+    def _one_by_one(
+        self, connection: sqlite3.Connection, view: int, table: str, keys: Sequence[bytes]
+    ) -> tuple[list[list[bytes | None]], list[datetime | None]]:
+        """Where a key is absent, or the table holds features that the service does not have."""
+        names = self._layout.views[view].features
+        rows: list[list[bytes | None]] = []
+        instants: list[datetime | None] = []
+        for key in keys:
+            found = connection.execute(
+                f"SELECT feature_name, value, event_ts FROM {table} WHERE entity_key = ?",  # noqa: S608
+                (key,),
+            ).fetchall()
+            by_name = {name: (value, at) for name, value, at in found}
+            rows.append([by_name[name][0] if name in by_name else None for name in names])
+            at = max((by_name[name][1] for name in names if name in by_name), default=None)
+            instants.append(None if at is None else _sqlite_instant(at))
+        return rows, instants
+
+    def _connection(self) -> sqlite3.Connection:
+        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        if connection is None:
+            connection = sqlite3.connect(f"file:{self._path}?mode=ro", uri=True, timeout=SECONDS)
+            connection.execute("PRAGMA mmap_size = 1073741824")
+            self._local.connection = connection
+        return connection
+
+
+def _sqlite_instant(seconds: int) -> datetime:
+    # Feast takes the UTC time as if it were the machine's own; so it has to be read.
+    return datetime.fromtimestamp(seconds).replace(tzinfo=UTC)  # noqa: DTZ006
+
+
+class RedisValues:
+    """One hash a key, for all views: a field a feature, and one for a view's instant."""
+
+    def __init__(self, address: URL, layout: ServiceLayout) -> None:
+        self._layout = layout
+        self._client = redis.Redis(
+            host=address.host or "localhost",
+            port=address.port or 6379,
+            db=int(address.database or 0),
+            password=address.password,
+            socket_connect_timeout=SECONDS,
+            socket_timeout=SECONDS,
+        )
+        self._fields: list[bytes] = [
+            struct.pack("<I", mmh3.hash(f"{view.name}:{name}", signed=False))
+            for view in layout.views
+            for name in view.features
+        ]
+        self._fields += [f"_ts:{view.name}".encode() for view in layout.views]
+
+    def read(self, keys: Sequence[bytes]) -> Stored:
+        """See ``KeyValues``."""
+        project = self._layout.project.encode()
+        with self._client.pipeline(transaction=False) as pipe:
+            for key in keys:
+                pipe.hmget(key + project, self._fields)  # type: ignore[arg-type] # bytes are as good as text
+            replies: list[list[bytes | None]] = pipe.execute()
+        count = len(self._fields) - len(self._layout.views)
+        return Stored(
+            [value for reply in replies for value in reply[:count]],
+            [[_redis_instant(reply[place]) for reply in replies] for place in range(count, len(self._fields))],
+        )
+
+
+@lru_cache(maxsize=4_096)
+def _redis_instant(message: bytes | None) -> datetime | None:
+    # Most parties share the instant of the last materialisation.
+    if not message:
+        return None
+    from google.protobuf.timestamp_pb2 import Timestamp  # noqa: PLC0415 - only where Redis is in use
+
+    instant: datetime = Timestamp.FromString(message).ToDatetime(tzinfo=UTC)
+    return instant
+
+
+class PostgresqlValues:
+    """The tables of SQLite, in PostgreSQL."""
+
+    def __init__(self, address: URL, layout: ServiceLayout) -> None:
+        self._address = address
+        self._layout = layout
+        self._local = threading.local()
+        self._queries = [
+            sql.SQL(
+                "SELECT entity_key, feature_name, value, event_ts FROM {} "
+                "WHERE entity_key = ANY(%s) AND feature_name = ANY(%s)"
+            ).format(sql.Identifier("public", f"{layout.project}_{view.name}"))
+            for view in layout.views
+        ]
+
+    def read(self, keys: Sequence[bytes]) -> Stored:
+        """See ``KeyValues``."""
+        distinct = list(dict.fromkeys(keys))
+        values: dict[tuple[bytes, str, str], bytes] = {}
+        instants: list[dict[bytes, datetime]] = []
+        try:
+            with self._connection().cursor(binary=True) as cursor:
+                for view, query in zip(self._layout.views, self._queries, strict=True):
+                    at: dict[bytes, datetime] = {}
+                    for key, name, value, instant in cursor.execute(query, (distinct, list(view.features))):
+                        values[key, view.name, name] = value
+                        at[key] = instant.replace(tzinfo=UTC)
+                    instants.append(at)
+        except psycopg.Error:
+            self._local.connection = None
+            raise
+        names = [(view.name, name) for view in self._layout.views for name in view.features]
+        return Stored(
+            [values.get((key, view, name)) for key in keys for view, name in names],
+            [[at.get(key) for key in keys] for at in instants],
+        )
+
+    def _connection(self) -> psycopg.Connection:
+        connection: psycopg.Connection | None = getattr(self._local, "connection", None)
+        if connection is None or connection.closed:
+            connection = psycopg.connect(
+                host=self._address.host or str(self._address.query.get("host") or "localhost"),
+                port=self._address.port or 5432,
+                dbname=self._address.database,
+                user=self._address.username or "postgres",
+                password=self._address.password or "",
+                connect_timeout=SECONDS,
+                autocommit=True,
+            )
+            self._local.connection = connection
+        return connection

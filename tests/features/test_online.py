@@ -1,0 +1,169 @@
+"""The reader without Feast against Feast itself, in each of the three stores."""
+
+import math
+import struct
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from feast import FeatureStore
+from feast.infra.key_encoding_utils import serialize_entity_key
+from feast.protos.feast.types.EntityKey_pb2 import EntityKey
+from feast.protos.feast.types.Value_pb2 import Value
+from hypothesis import given
+from hypothesis import strategies as st
+
+from features import online_reader, open_store
+from features.catalogue import VIEWS
+from features.definitions import CREDIT_SERVICE
+from features.errors import FeatureStoreUnavailable
+from features.online.encoding import doubles, entity_keys
+from features.store import apply_definitions
+from group.settings import Settings, load_settings
+from tests.features.test_store import online_settings, write_rows
+
+JANUARY = datetime(2025, 1, 1, tzinfo=UTC)
+names = st.text(st.characters(codec="utf-8"), min_size=1, max_size=12)
+
+
+@given(st.lists(names, min_size=1, max_size=3, unique=True), st.data())
+def test_keys_are_the_bytes_that_feast_writes(columns: list[str], data: st.DataObject) -> None:
+    party = data.draw(st.tuples(*[st.text(st.characters(codec="utf-8"), max_size=20)] * len(columns)))
+    message = EntityKey(join_keys=columns, entity_values=[Value(string_val=value) for value in party])
+    assert entity_keys(columns, [party]) == [serialize_entity_key(message, 3)]
+
+
+@given(st.lists(st.none() | st.floats(width=64)))
+def test_values_are_decoded_to_the_bits_that_were_encoded(values: list[float | None]) -> None:
+    stored = [b"" if value is None else Value(double_val=value).SerializeToString() for value in values]
+    wanted = [math.nan if value is None else value for value in values]
+    bits = [struct.pack("<d", math.nan if math.isnan(value) else value) for value in wanted]
+    got = [struct.pack("<d", math.nan if math.isnan(value) else value) for value in doubles([*stored]).tolist()]
+    assert got == bits
+
+
+@pytest.mark.parametrize("wrong", [Value(int64_val=7), Value(string_val="12345678"), Value(float_val=1.5)])
+def test_a_value_of_another_type_is_refused(wrong: Value) -> None:
+    with pytest.raises(FeatureStoreUnavailable, match="a value that is no number"):
+        doubles([Value(double_val=1.0).SerializeToString(), wrong.SerializeToString()])
+
+
+@pytest.fixture(params=["sqlite", "redis", "postgresql"])
+def filled(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Settings, FeatureStore, list[tuple[str, str]]]:
+    """A store of each kind with odd values: nulls, zeros of both signs, the largest and the smallest, infinities."""
+    settings = online_settings(request.param, request, tmp_path / "home")
+    features = tmp_path / "features"
+    for view in VIEWS:
+        write_rows(features, view.name, [{"event_timestamp": JANUARY, "created_timestamp": JANUARY}])
+    store = open_store(settings)
+    apply_definitions(store, features)
+    odd = [None, 0.0, -0.0, 1.5, -1e308, 5e-324, math.inf, -math.inf, 0.1 + 0.2]
+    random = np.random.default_rng(3)
+    parties = [("consumer", f"P{number}") for number in range(40)] + [("credit", "P1")]
+    for view in VIEWS:
+        rows = [
+            {"legal_entity": entity, "party_id": party, "event_timestamp": JANUARY, "created_timestamp": JANUARY}
+            | {name: odd[random.integers(len(odd))] for name in view.feature_names}
+            # Each view lacks other parties.
+            for entity, party in parties
+            if random.random() < 0.8
+        ]
+        frame = pd.DataFrame(rows).astype(dict.fromkeys(view.feature_names, "float64"))
+        store.write_to_online_store(view.name, frame)
+    return settings, store, parties
+
+
+def test_the_reader_reads_what_feast_reads(filled: tuple[Settings, FeatureStore, list[tuple[str, str]]]) -> None:
+    settings, store, parties = filled
+    reversed_names = [name for view in VIEWS for name in view.feature_names][::-3]
+    asked = [*parties, ("consumer", "P_NOBODY"), ("leasing", "P1"), parties[0], parties[0]]
+    read = online_reader(settings, reversed_names).read(asked)
+    answer = store.get_online_features(
+        store.get_feature_service(CREDIT_SERVICE),
+        [{"legal_entity": entity, "party_id": party} for entity, party in asked],
+    ).to_dict()
+    for place, name in enumerate(reversed_names):
+        assert [bits(value) for value in read.values[:, place]] == [bits(value) for value in answer[name]], name
+    assert read.found.tolist() == [
+        any(answer[name][row] is not None for view in VIEWS for name in view.feature_names) for row in range(len(asked))
+    ]
+    assert {at for at in read.as_of if at is not None} == {JANUARY}
+    assert np.isfinite(read.values).mean() > 0.3
+
+
+def test_of_views_of_several_ages_the_oldest_is_told(
+    filled: tuple[Settings, FeatureStore, list[tuple[str, str]]],
+) -> None:
+    settings, store, _ = filled
+    later = JANUARY + timedelta(days=3)
+    for view, at in ((VIEWS[0], JANUARY), (VIEWS[1], later)):
+        row: dict[str, Any] = {"legal_entity": "factoring", "party_id": "P9", "event_timestamp": at}
+        row |= {"created_timestamp": at} | dict.fromkeys(view.feature_names, 1.0)
+        store.write_to_online_store(view.name, pd.DataFrame([row]))
+    read = online_reader(settings, VIEWS[1].feature_names).read([("factoring", "P9")])
+    assert read.as_of == [JANUARY]
+    assert read.values.tolist() == [[1.0] * len(VIEWS[1].feature_names)]
+
+
+def test_a_feature_that_left_the_catalogue_does_not_shift_the_others(
+    filled: tuple[Settings, FeatureStore, list[tuple[str, str]]],
+) -> None:
+    settings, store, parties = filled
+    view = VIEWS[1]
+    before = online_reader(settings, view.feature_names).read(parties)
+    old = store.get_feature_view(view.name)
+    row = {"legal_entity": "consumer", "party_id": "P1"}
+    provider = store._get_provider()
+    message = EntityKey(join_keys=list(row), entity_values=[Value(string_val=value) for value in row.values()])
+    provider.online_write_batch(
+        store.config, old, [(message, {"a_feature_of_old": Value(double_val=66.0)}, JANUARY, JANUARY)], None
+    )
+    after = online_reader(settings, view.feature_names).read(parties)
+    assert after.values.tobytes() == before.values.tobytes()
+
+
+def test_nobody_is_read_as_nobody(filled: tuple[Settings, FeatureStore, list[tuple[str, str]]]) -> None:
+    settings, _, _ = filled
+    read = online_reader(settings, VIEWS[0].feature_names).read([])
+    assert read.values.shape == (0, len(VIEWS[0].feature_names))
+    assert read.as_of == []
+
+
+def test_many_more_parties_than_one_query_takes(
+    filled: tuple[Settings, FeatureStore, list[tuple[str, str]]],
+) -> None:
+    settings, _, parties = filled
+    reader = online_reader(settings, VIEWS[2].feature_names)
+    many = [parties[number % len(parties)] for number in range(1_701)]
+    once = reader.read(parties)
+    read = reader.read(many)
+    rows = np.arange(len(many)) % len(parties)
+    assert read.values.tobytes() == once.values[rows].tobytes()
+    assert read.found.tolist() == once.found[rows].tolist()
+
+
+def test_reading_imports_nothing_of_feast() -> None:
+    import subprocess
+    import sys
+
+    code = (
+        "import sys; from features.online import open_reader; "
+        "print(sorted({m.split('.')[0] for m in sys.modules} & {'feast', 'ray', 'mlflow', 'pandas', 'evidently'}))"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert shown.stdout.strip() == "[]"
+
+
+def bits(value: float | None) -> str:
+    return "nan" if value is None or math.isnan(value) else float(value).hex()
+
+
+def test_no_service_no_reader(tmp_path: Path) -> None:
+    settings = load_settings({"JINKONG_HOME": str(tmp_path)})
+    with pytest.raises(
+        FeatureStoreUnavailable, match=r"'credit_pd' is not defined in .*; run `jinkong features` first"
+    ):
+        online_reader(settings, ["age_years"])
