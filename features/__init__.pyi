@@ -1,6 +1,7 @@
-from .catalogue import VIEWS as VIEWS
-from .catalogue import View as View
-from .catalogue import risk_directions as risk_directions
+from .catalogue.views import VIEWS as VIEWS
+from .catalogue.views import View as View
+from .catalogue.views import risk_directions as risk_directions
+from .compute import compute_views as compute_views
 from .contracts import CONTRACTS as CONTRACTS
 from .contracts import TableLoad as TableLoad
 from .contracts import load_tables as load_tables
@@ -30,7 +31,6 @@ from .store import online_reader as online_reader
 from .store import open_store as open_store
 from .store import point_in_time_frame as point_in_time_frame
 from .store import service_features as service_features
-from .windows import compute_views as compute_views
 
 __all__ = [
     "CONTRACTS",

@@ -9,7 +9,7 @@ from feast import Entity, FeatureService, FeatureView, Field, FileSource, ValueT
 from feast.data_format import ParquetFormat
 from feast.types import Float64, String
 
-from features.catalogue import VIEWS, View
+from features.catalogue import CREDIT_VIEWS, VIEWS, View
 from features.windows import ENTITY_COLUMNS
 
 CREDIT_SERVICE: Final = "credit_pd"
@@ -45,8 +45,9 @@ def feature_views(views: Sequence[View], features: Path) -> list[FeatureView]:
 
 
 def credit_service(views: Sequence[FeatureView]) -> FeatureService:
-    """All features of the views, under one name."""
-    return FeatureService(name=CREDIT_SERVICE, features=list(views), description="What the credit model reads")
+    """The features of the views that a probability of default may rest on, under one name."""
+    chosen = [view for view in views if view.name in CREDIT_VIEWS]
+    return FeatureService(name=CREDIT_SERVICE, features=chosen, description="What the credit model reads")
 
 
 def _feature_view(view: View, features: Path) -> FeatureView:

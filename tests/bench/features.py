@@ -43,7 +43,18 @@ def online(folder: Path, rounds: int, scale: float) -> dict[str, Any]:
     return measure(folder, rounds, scale)
 
 
-BENCHMARKS: dict[str, Callable[[Path, int, float], dict[str, Any]]] = {"point_in_time": point_in_time, "online": online}
+def windows(folder: Path, rounds: int, scale: float) -> dict[str, Any]:
+    """Windowed features of the medium group against a sum by party."""
+    from tests.bench.windows import measure
+
+    return measure(folder, rounds, scale)
+
+
+BENCHMARKS: dict[str, Callable[[Path, int, float], dict[str, Any]]] = {
+    "point_in_time": point_in_time,
+    "online": online,
+    "windows": windows,
+}
 
 
 if __name__ == "__main__":

@@ -76,6 +76,23 @@ def a_transaction(number: int, at: datetime, **changes: Any) -> dict[str, Any]:
     return _TRANSACTION | row | changes
 
 
+def an_invoice(number: int, at: datetime, **changes: Any) -> dict[str, Any]:
+    """An invoice of a supplier, known at once and due in 30 days, unless said otherwise."""
+    row = {
+        "legal_entity": "consumer",
+        "customer_id": "C1",
+        "invoice_id": f"I{number}",
+        "buyer_id": "CORE1",
+        "amount": Decimal("100.00"),
+        "currency": "CNY",
+        "due_date": (at + timedelta(days=30)).date(),
+        "paid_date": None,
+        "event_timestamp": at,
+        "created_timestamp": at,
+    }
+    return row | changes
+
+
 def frame(table: str, rows: Sequence[dict[str, Any]]) -> pl.DataFrame:
     """Rows as a frame with the contract's columns and types."""
     columns = CONTRACTS[table].columns

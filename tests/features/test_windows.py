@@ -1,5 +1,6 @@
 """Windowed features: what DuckDB computes is what the declaration says, row by row, and nothing from the future."""
 
+import statistics
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -7,28 +8,48 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from features.catalogue import VIEWS
+from features.catalogue.trade import TRADE
+from features.compute import ViewQuery, compute_views
 from features.errors import ContractBroken
 from features.identity import resolve_parties
-from features.windows import Aggregate, Derived, Metric, ViewQuery, Windowed, WindowView, compute_views, window_sql
-from tests.features.tables import a_customer, a_statement, a_transaction, write
+from features.window_sql import window_sql
+from features.windows import (
+    Aggregate,
+    Derived,
+    Metric,
+    Windowed,
+    WindowView,
+    longest_run,
+    monthly,
+    share,
+    trend,
+    volatility,
+)
+from tests.features.tables import a_customer, a_statement, a_transaction, an_invoice, write
 
 AS_OF = datetime(2025, 7, 1, tzinfo=UTC)
 SPENT = Metric("spent", "CASE WHEN direction = 'out' THEN amount END", "CNY", "Money out")
-AGGREGATES: tuple[Aggregate, ...] = ("sum", "mean", "min", "max", "count", "latest")
+AGGREGATES: tuple[Aggregate, ...] = ("sum", "mean", "std", "min", "max", "count", "latest", "days_since")
+PAYEE = Metric("payee", "CASE WHEN direction = 'out' THEN counterparty END", "payees", "Who is paid")
 VIEW = WindowView(
     name="spending",
     table="transactions",
     row_id="transaction_id",
-    windowed=tuple(
-        Windowed(SPENT, aggregate, days, 0, after_days=after)
-        for aggregate in AGGREGATES
-        for days, after in ((30, 0), (60, 30))
+    windowed=(
+        *(
+            Windowed(SPENT, aggregate, days, 0, after_days=after)
+            for aggregate in AGGREGATES
+            for days, after in ((30, 0), (60, 30))
+        ),
+        Windowed(PAYEE, "distinct", 30, 0),
+        Windowed(PAYEE, "distinct", 60, 0),
     ),
     derived=(Derived("spent_change", "spent_sum_30d - spent_sum_60d_after_30d", "CNY", 0, "Change"),),
 )
@@ -66,8 +87,13 @@ def naive(rows: list[dict[str, Any]], feature: Windowed) -> float | None:
         "min": lambda: min(values),
         "max": lambda: max(values),
         "latest": lambda: values[-1],
+        "std": lambda: Decimal(statistics.stdev(values)),
+        "days_since": lambda: (AS_OF - max(row["event_timestamp"] for row in seen)) // timedelta(days=1),
+        "distinct": lambda: len({row["counterparty"] for row in seen} - {None}),
     }
-    if not values and feature.aggregate not in ("sum", "count"):
+    if not values and feature.aggregate not in ("sum", "count", "distinct"):
+        return None
+    if len(values) < 2 and feature.aggregate == "std":
         return None
     return float(computed[feature.aggregate]())
 
@@ -80,19 +106,31 @@ instants = st.one_of(
 
 @given(
     st.lists(
-        st.tuples(instants, st.integers(0, 40), st.integers(0, 10**9), st.sampled_from(["in", "out"])), max_size=25
+        st.tuples(
+            instants,
+            st.integers(0, 40),
+            st.integers(0, 10**9),
+            st.sampled_from(["in", "out"]),
+            st.sampled_from(["A", "B", None]),
+        ),
+        max_size=25,
     )
 )
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_feature_is_what_its_declaration_says(
-    tmp_path_factory: pytest.TempPathFactory, bookings: list[tuple[datetime, int, int, str]]
+    tmp_path_factory: pytest.TempPathFactory, bookings: list[tuple[datetime, int, int, str, str | None]]
 ) -> None:
     canonical = tmp_path_factory.mktemp("windows") / "canonical"
     rows = [
         a_transaction(
-            number, at, created_timestamp=at + timedelta(days=days), amount=Decimal(cents) / 100, direction=direction
+            number,
+            at,
+            created_timestamp=at + timedelta(days=days),
+            amount=Decimal(cents) / 100,
+            direction=direction,
+            counterparty=counterparty,
         )
-        for number, (at, days, cents, direction) in enumerate(bookings)
+        for number, (at, days, cents, direction, counterparty) in enumerate(bookings)
     ]
     write(canonical, "customers", [a_customer()])
     write(canonical, "transactions", rows)
@@ -101,6 +139,9 @@ def test_a_feature_is_what_its_declaration_says(
         wanted = naive(rows, feature)
         if feature.aggregate == "mean" and wanted is not None:
             assert found[feature.name] == pytest.approx(wanted, rel=1e-12)
+        elif feature.aggregate == "std" and wanted is not None:
+            # What is lost when values differ by little of what they are.
+            assert found[feature.name] == pytest.approx(wanted, rel=1e-6, abs=1e-1)
         else:
             assert found[feature.name] == wanted, feature.name
     assert found["spent_change"] == found["spent_sum_30d"] - found["spent_sum_60d_after_30d"]
@@ -176,6 +217,98 @@ def test_consent_that_is_withdrawn_counts_from_the_day_it_is_known(tmp_path: Pat
     assert before["consumer", "C1"]["spent_sum_30d"] == 20
 
 
+MONTHS = monthly(SPENT, "sum", 4, risk=0)
+SHAPES = WindowView(
+    name="shapes",
+    table="transactions",
+    row_id="transaction_id",
+    windowed=(
+        *MONTHS,
+        Windowed(Metric("elsewhere", "amount", "CNY", "Amounts of others", "elsewhere"), "sum", 360, 0),
+    ),
+    derived=(
+        trend("spent_trend", MONTHS, unit="share", risk=0, description="Slope"),
+        volatility("spent_volatility", MONTHS, risk=0, description="Spread"),
+        longest_run("quiet_run", MONTHS, "= 0", risk=0, description="Longest run of months without spending"),
+        share("latest_share", "spent_sum_30d", "spent_sum_60d_after_30d", risk=0, description="This month over last"),
+    ),
+)
+
+
+def spending(canonical: Path, by_month: list[int]) -> dict[str, Any]:
+    """Features of a party that spent so much in each of four months, the latest first."""
+    write(canonical, "customers", [a_customer()])
+    rows = [
+        a_transaction(month, AS_OF - timedelta(days=30 * month + 15), amount=Decimal(amount))
+        for month, amount in enumerate(by_month)
+        if amount
+    ]
+    write(canonical, "transactions", [*rows, a_transaction(9, AS_OF - timedelta(days=400), amount=Decimal(1))])
+    return features_of(canonical, SHAPES)["consumer", "C1"]
+
+
+@given(st.lists(st.integers(0, 10**6), min_size=4, max_size=4))
+@settings(max_examples=25, deadline=None)
+def test_shapes_over_months_are_what_numpy_says(tmp_path_factory: pytest.TempPathFactory, by_month: list[int]) -> None:
+    found = spending(tmp_path_factory.mktemp("shapes") / "canonical", by_month)
+    oldest_first = np.array(by_month[::-1], dtype=np.float64)
+    mean = oldest_first.mean()
+    if mean:
+        slope = np.polyfit(np.arange(4), oldest_first, 1)[0]
+        assert found["spent_trend"] == pytest.approx(slope / mean, rel=1e-9, abs=1e-9)
+        assert found["spent_volatility"] == pytest.approx(oldest_first.std(ddof=1) / mean, rel=1e-9, abs=1e-9)
+    else:
+        assert found["spent_trend"] is found["spent_volatility"] is None
+    quiet = max(len(run) for run in "".join("1" if amount == 0 else "0" for amount in by_month).split("0"))
+    assert found["quiet_run"] == quiet
+    assert found["latest_share"] == (by_month[0] / by_month[1] if by_month[1] else None)
+
+
+def test_what_is_elsewhere_leaves_out_the_company_that_looks(tmp_path: Path) -> None:
+    canonical = tmp_path / "canonical"
+    write(canonical, "customers", [a_customer(), a_customer(legal_entity="credit", customer_id="C9")])
+    rows = [
+        a_transaction(1, AS_OF, amount=Decimal(10)),
+        a_transaction(2, AS_OF, amount=Decimal(20), legal_entity="credit", customer_id="C9"),
+    ]
+    write(canonical, "transactions", rows)
+    found = features_of(canonical, SHAPES)
+    assert found["consumer", "C1"]["elsewhere_sum_360d"] == 20
+    assert found["credit", "C1"]["elsewhere_sum_360d"] == 10
+
+
+def test_a_payee_of_two_customers_of_one_party_is_one(tmp_path: Path) -> None:
+    canonical = tmp_path / "canonical"
+    write(canonical, "customers", [a_customer(), a_customer(legal_entity="credit", customer_id="C9")])
+    rows = [
+        a_transaction(number, AS_OF, legal_entity=entity, customer_id=customer, counterparty=payee)
+        for number, (entity, customer, payee) in enumerate(
+            [("consumer", "C1", "A"), ("consumer", "C1", "B"), ("credit", "C9", "B"), ("credit", "C9", "C")]
+        )
+    ]
+    write(canonical, "transactions", rows)
+    assert features_of(canonical)["consumer", "C1"]["payee_distinct_30d"] == 3
+
+
+def test_an_invoice_counts_as_paid_only_from_the_day_it_was(tmp_path: Path) -> None:
+    canonical = tmp_path / "canonical"
+    write(canonical, "customers", [a_customer()])
+    due = AS_OF.date() - timedelta(days=10)
+    # The file was written later and knows of both payments; the second is still to come at the instant.
+    write(
+        canonical,
+        "invoices",
+        [
+            an_invoice(1, AS_OF - timedelta(days=40), due_date=due, paid_date=due + timedelta(days=4)),
+            an_invoice(2, AS_OF - timedelta(days=40), due_date=due, paid_date=AS_OF.date() + timedelta(days=1)),
+        ],
+    )
+    found = features_of(canonical, TRADE)["consumer", "C1"]
+    assert found["payment_delay_max_360d"] == 4
+    assert found["overdue_invoice_count_360d"] == 1
+    assert found["overdue_invoice_share_360d"] == 0.5
+
+
 def test_every_view_of_the_catalogue_computes_and_says_what_its_features_are(the_small_group: Any) -> None:
     for view in VIEWS:
         rows = pl.read_parquet(sorted((the_small_group.features / view.name).glob("*.parquet"))[-1])
@@ -189,7 +322,7 @@ def test_every_view_of_the_catalogue_computes_and_says_what_its_features_are(the
             assert feature.unit
             assert feature.risk in (-1, 0, 1)
     names = [name for view in VIEWS for name in view.feature_names]
-    assert len(names) == len(set(names)) > 100
+    assert len(names) == len(set(names)) >= 200
 
 
 def test_the_same_data_give_the_same_bytes_on_any_number_of_threads(the_small_group: Any, tmp_path: Path) -> None:

@@ -1,0 +1,82 @@
+"""Compute feature rows: one Parquet file a view and instant, written whole or not at all."""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import duckdb
+import pyarrow.parquet as pq
+
+from features.errors import ContractBroken
+from features.window_sql import VISIBLE_SQL
+from group.files import written_whole
+
+
+@dataclass(frozen=True, slots=True)
+class ViewQuery:
+    """A view's name, its query, and the raw table it reads beside customers and parties."""
+
+    name: str
+    sql: str
+    table: str
+
+
+def compute_views(
+    queries: Sequence[ViewQuery],
+    canonical: Path,
+    features: Path,
+    instants: Sequence[datetime],
+    *,
+    threads: int,
+    memory_limit: str = "",
+    suffix: str = "",
+    progress: Callable[[str, datetime], None] = lambda _view, _instant: None,
+) -> dict[str, int]:
+    """Write ``features/<view>/as_of_<date><suffix>.parquet`` for each view and instant; return the rows of each view.
+
+    Raises:
+        ContractBroken: a view reads a table that was not loaded.
+    """
+    for query in queries:
+        if not any((canonical / query.table).glob("*.parquet")):
+            raise ContractBroken(f"View '{query.name}' reads table '{query.table}', which was not loaded.")
+    rows = dict.fromkeys((query.name for query in queries), 0)
+    with duckdb.connect(
+        config={"threads": threads} | ({"memory_limit": memory_limit} if memory_limit else {})
+    ) as connection:
+        for instant in instants:
+            _see(connection, canonical, instant)
+            for query in queries:
+                target = features / query.name / f"{file_name(instant)}{suffix}.parquet"
+                rows[query.name] += _write_view(connection, query, canonical, target, instant)
+                progress(query.name, instant)
+    return rows
+
+
+def file_name(instant: datetime) -> str:
+    """What the files of an instant begin with."""
+    return f"as_of_{instant:%Y%m%dT%H%M%S}"
+
+
+def _see(connection: duckdb.DuckDBPyConnection, canonical: Path, instant: datetime) -> None:
+    first, *others = VISIBLE_SQL
+    parameters = {name: f"{canonical}/{name}/*.parquet" for name in ("customers", "parties")}
+    connection.execute(first, {"as_of": instant, **parameters})
+    for statement in others:
+        connection.execute(statement)
+
+
+def _write_view(
+    connection: duckdb.DuckDBPyConnection, query: ViewQuery, canonical: Path, target: Path, instant: datetime
+) -> int:
+    parameters = {
+        "as_of": instant,
+        "as_of_date": instant.date(),
+        "rows": f"{canonical}/{query.table}/*.parquet",
+    }
+    used = {name: value for name, value in parameters.items() if re.search(rf"\${name}\b", query.sql)}
+    with written_whole(target) as part:
+        connection.sql(query.sql, params=used).write_parquet(str(part), compression="snappy")
+    return int(pq.read_metadata(target).num_rows)
