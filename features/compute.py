@@ -1,7 +1,9 @@
 """Compute feature rows: one Parquet file a view and instant, written whole or not at all."""
 
 import re
+from collections import Counter
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -36,23 +38,43 @@ def compute_views(
 ) -> dict[str, int]:
     """Write ``features/<view>/as_of_<date><suffix>.parquet`` for each view and instant; return the rows of each view.
 
+    ``memory_limit`` is for each of the queries that run at a time, at most ``threads``. ``progress`` is told from
+    several threads.
+
     Raises:
         ContractBroken: a view reads a table that was not loaded.
     """
     for query in queries:
         if not any((canonical / query.table).glob("*.parquet")):
             raise ContractBroken(f"View '{query.name}' reads table '{query.table}', which was not loaded.")
-    rows = dict.fromkeys((query.name for query in queries), 0)
-    with duckdb.connect(
-        config={"threads": threads} | ({"memory_limit": memory_limit} if memory_limit else {})
-    ) as connection:
-        for instant in instants:
+    workers = max(1, min(threads, len(instants)))
+    rows: Counter[str] = Counter({query.name: 0 for query in queries})
+
+    def compute(instant: datetime) -> Counter[str]:
+        with _connection(threads // workers, memory_limit) as connection:
             _see(connection, canonical, instant)
-            for query in queries:
-                target = features / query.name / f"{file_name(instant)}{suffix}.parquet"
-                rows[query.name] += _write_view(connection, query, canonical, target, instant)
-                progress(query.name, instant)
-    return rows
+            return Counter({query.name: write(connection, query, instant) for query in queries})
+
+    def write(connection: duckdb.DuckDBPyConnection, query: ViewQuery, instant: datetime) -> int:
+        target = features / query.name / f"{file_name(instant)}{suffix}.parquet"
+        count = _write_view(connection, query, canonical, target, instant)
+        progress(query.name, instant)
+        return count
+
+    # Planning a query of so many columns takes DuckDB as long as running it on a small group, and one thread: so the
+    # instants run side by side, each with its share of the threads.
+    with ThreadPoolExecutor(workers) as pool:
+        for counts in pool.map(compute, instants):
+            rows.update(counts)
+    return dict(rows)
+
+
+def _connection(threads: int, memory_limit: str) -> duckdb.DuckDBPyConnection:
+    connection = duckdb.connect()
+    connection.execute(f"SET threads = {max(1, threads)}")
+    if memory_limit:
+        connection.execute("SET memory_limit = ?", [memory_limit])
+    return connection
 
 
 def file_name(instant: datetime) -> str:
