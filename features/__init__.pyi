@@ -1,6 +1,7 @@
 from .catalogue.views import VIEWS as VIEWS
 from .catalogue.views import View as View
 from .catalogue.views import risk_directions as risk_directions
+from .compute import ViewQuery as ViewQuery
 from .compute import compute_views as compute_views
 from .contracts import CONTRACTS as CONTRACTS
 from .contracts import TableLoad as TableLoad
@@ -14,6 +15,7 @@ from .identity import resolve_parties as resolve_parties
 from .online.reader import OnlineReader as OnlineReader
 from .online.reader import OnlineRows as OnlineRows
 from .query import query as query
+from .scale_out import compute_views_on_ray as compute_views_on_ray
 from .snapshots import plus_months as plus_months
 from .snapshots import snapshot_instants as snapshot_instants
 from .sources.deliveries import DEFAULT_SEED as DEFAULT_SEED
@@ -49,8 +51,10 @@ __all__ = [
     "UciCreditCardSource",
     "UnknownParty",
     "View",
+    "ViewQuery",
     "apply_definitions",
     "compute_views",
+    "compute_views_on_ray",
     "forget",
     "load_tables",
     "materialise",

@@ -52,6 +52,13 @@ class Settings(BaseSettings):
     training_workers: int = Field(
         1, ge=1, le=256, description="a whole number from 1 to 256: Ray workers that share one training run"
     )
+    feature_partitions: int = Field(
+        1,
+        ge=1,
+        le=4096,
+        description="a whole number from 1 to 4096: with more than 1, features are computed by hash of the party, "
+        "each partition a Ray task of one CPU; some 5 million transactions a partition suit 2 GB of memory",
+    )
     threads: int = Field(
         default_factory=lambda: len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1,
         ge=1,

@@ -1,12 +1,16 @@
 """Job: from canonical tables to feature rows in Feast, offline and online."""
 
 import shutil
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from features import (
     VIEWS,
+    ViewQuery,
     apply_definitions,
     compute_views,
+    compute_views_on_ray,
     forget,
     materialise,
     open_store,
@@ -18,6 +22,7 @@ from pipelines.jobs import data
 from pipelines.progress import Reporter
 from pipelines.steps import StepRecord, fingerprint, last_record, run_step
 from pipelines.workspace import Workspace
+from training import ray_session
 
 STEP = "features"
 
@@ -37,22 +42,17 @@ def build_features(settings: Settings, reporter: Reporter, *, again: bool = Fals
     loaded = last_record(workspace, data.STEP)
     # The online store's address is hashed, never written down: it may hold a password.
     wanted = fingerprint(
-        loaded.fingerprint if loaded else None, settings.online_store_url, code=("features", "group")
-    )  # fmt: skip
+        loaded.fingerprint if loaded else None,
+        settings.online_store_url,
+        settings.feature_partitions,
+        code=("features", "group"),
+    )
 
     def work() -> dict[str, Any]:
         views = [view for view in VIEWS if any((workspace.canonical / view.query.table).glob("*.parquet"))]
         instants = snapshot_instants(workspace.canonical)
         shutil.rmtree(workspace.features, ignore_errors=True)
-        with reporter.bar("windowed features", len(views) * len(instants)) as advance:
-            rows = compute_views(
-                [view.query for view in views],
-                workspace.canonical,
-                workspace.features,
-                instants,
-                threads=settings.threads,
-                progress=lambda _view, _instant: advance(1),
-            )
+        rows = _compute(settings, workspace, [view.query for view in views], instants, reporter)
         _forget_another_source(workspace, settings, manifest.source)
         store = open_store(settings)
         counts = apply_definitions(store, workspace.features)
@@ -68,6 +68,39 @@ def build_features(settings: Settings, reporter: Reporter, *, again: bool = Fals
         }
 
     return run_step(workspace, STEP, wanted, work, still_there=workspace.features.is_dir, again=again)
+
+
+def _compute(
+    settings: Settings,
+    workspace: Workspace,
+    queries: Sequence[ViewQuery],
+    instants: Sequence[datetime],
+    reporter: Reporter,
+) -> dict[str, int]:
+    """In this process, or by partition on Ray where the settings ask for more than one."""
+    if settings.feature_partitions == 1:
+        with reporter.bar("windowed features", len(queries) * len(instants)) as advance:
+            return compute_views(
+                queries,
+                workspace.canonical,
+                workspace.features,
+                instants,
+                threads=settings.threads,
+                memory_limit=settings.memory_limit,
+                progress=lambda _view, _instant: advance(1),
+            )
+    with ray_session(settings), reporter.bar("features by partition", settings.feature_partitions) as advance:
+        return compute_views_on_ray(
+            queries,
+            workspace.canonical,
+            workspace.features,
+            instants,
+            partitions=settings.feature_partitions,
+            scratch=workspace.scratch / "partitions",
+            threads=settings.threads,
+            memory_limit=settings.memory_limit,
+            progress=lambda _rows: advance(1),
+        )
 
 
 def _forget_another_source(workspace: Workspace, settings: Settings, source: str) -> None:

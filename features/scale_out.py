@@ -1,0 +1,78 @@
+"""Feature rows of a large group: the same queries on each partition of the parties, as tasks on Ray."""
+
+import shutil
+from collections import Counter
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from features.compute import ViewQuery, compute_views
+from features.partitions import partition_by_party
+
+
+def compute_views_on_ray(
+    queries: Sequence[ViewQuery],
+    canonical: Path,
+    features: Path,
+    instants: Sequence[datetime],
+    *,
+    partitions: int,
+    scratch: Path,
+    threads: int,
+    memory_limit: str = "",
+    progress: Callable[[int], None] = lambda _rows: None,
+) -> dict[str, int]:
+    """Write ``features/<view>/as_of_<date>.partition-<n>.parquet``; return the rows of each view.
+
+    The rows are those of ``compute_views``, spread over the partitions' files. Ray must have been started; on a
+    cluster the folders must be ones that all nodes share. Every task takes one CPU and at most ``memory_limit``.
+
+    Args:
+        queries: the views.
+        canonical: the canonical tables, with ``parties``.
+        features: where the feature rows go.
+        instants: as of when.
+        partitions: into how many parts the parties are hashed; a part should fit a worker's memory.
+        scratch: a folder for the partitioned tables, removed at the end.
+        threads: of the partitioning.
+        memory_limit: of one query, such as ``2GB``.
+        progress: is told the rows of each partition once it is done.
+
+    Raises:
+        ContractBroken: a view reads a table that was not loaded.
+    """
+    import ray  # noqa: PLC0415 - a group that fits one process never pays for it
+
+    tables = sorted({"customers"} | {query.table for query in queries})
+    rows: Counter[str] = Counter({query.name: 0 for query in queries})
+    task = ray.remote(num_cpus=1, max_retries=2)(_compute_partition)
+    try:
+        folders = partition_by_party(
+            canonical, scratch, tables, partitions, threads=threads, memory_limit=memory_limit
+        )  # fmt: skip
+        waiting = [
+            task.remote(queries, str(folder), str(features), instants, memory_limit, f".{folder.name}")
+            for folder in folders
+        ]
+        while waiting:
+            done, waiting = ray.wait(waiting)
+            for counts in ray.get(done):
+                rows.update(counts)
+                progress(sum(counts.values()))
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    return dict(rows)
+
+
+def _compute_partition(
+    queries: Sequence[ViewQuery],
+    canonical: str,
+    features: str,
+    instants: Sequence[datetime],
+    memory_limit: str,
+    suffix: str,
+) -> dict[str, Any]:
+    return compute_views(
+        queries, Path(canonical), Path(features), instants, threads=1, memory_limit=memory_limit, suffix=suffix
+    )
