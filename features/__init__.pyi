@@ -27,6 +27,7 @@ from .sources.deliveries import UciCreditCardSource as UciCreditCardSource
 from .sources.files import table_files as table_files
 from .sources.manifest import read_manifest as read_manifest
 from .store import apply_definitions as apply_definitions
+from .store import feast_home as feast_home
 from .store import forget as forget
 from .store import materialise as materialise
 from .store import online_reader as online_reader
@@ -55,6 +56,7 @@ __all__ = [
     "apply_definitions",
     "compute_views",
     "compute_views_on_ray",
+    "feast_home",
     "forget",
     "load_tables",
     "materialise",

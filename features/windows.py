@@ -16,7 +16,6 @@ _WORDS: Final[dict[Aggregate, str]] = {
     "count": "number",
     "distinct": "number of distinct values",
     "latest": "latest value",
-    "days_since": "days since the last",
 }
 
 
@@ -61,6 +60,8 @@ class Windowed:
     def description(self) -> str:
         """A sentence for catalogues."""
         days = f"{self.after_days} to {self.window_days}" if self.after_days else f"{self.window_days}"
+        if self.aggregate == "days_since":
+            return f"{self.metric.description}: days since the last, of those within {days} days"
         word = _WORDS.get(self.aggregate, self.aggregate)
         return f"{self.metric.description}: {word} over the last {days} days"
 

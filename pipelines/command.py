@@ -49,6 +49,14 @@ class SizeName(str, Enum):  # noqa: UP042
     large = "large"
 
 
+class CatalogueFormat(str, Enum):  # noqa: UP042
+    """How the feature catalogue is written."""
+
+    table = "table"
+    markdown = "markdown"
+    json = "json"
+
+
 SourceOption = Annotated[
     SourceName,
     typer.Option(
@@ -102,9 +110,20 @@ def data(
         tell_data(_console(), load_data(settings, chosen, _reporter(), again=again))
 
 
-@app.command()
-def features(again: AgainOption = False) -> None:
-    """Compute windowed features at every month start, register them in Feast, bring the latest online."""
+features_app = typer.Typer(
+    invoke_without_command=True,
+    help="Compute windowed features at every month start, register them in Feast, bring the latest online.\n\n"
+    "Each view is one query over one table: a row for each party as each company sees it. "
+    "[bold]docs[/bold] prints what every feature is; [bold]ui[/bold] opens Feast's own pages.",
+)
+app.add_typer(features_app, name="features")
+
+
+@features_app.callback()
+def features(context: typer.Context, again: AgainOption = False) -> None:
+    """Build the features, unless a command below is named."""
+    if context.invoked_subcommand is not None:
+        return
     with _starting():
         from pipelines.jobs.features import build_features
         from pipelines.told import tell_features
@@ -112,6 +131,29 @@ def features(again: AgainOption = False) -> None:
     settings = load_settings()
     with _working(settings):
         tell_features(_console(), build_features(settings, _reporter(), again=again))
+
+
+@features_app.command("docs")
+def features_docs(
+    views: Annotated[list[str] | None, typer.Argument(help="names of views; all if none is given")] = None,
+    written_as: Annotated[CatalogueFormat, typer.Option("--format", help="how to write it")] = CatalogueFormat.table,
+) -> None:
+    """Print the catalogue: every feature with its unit, its source table, and which way risk moves where it grows."""
+    from pipelines.feature_catalogue import tell_catalogue
+
+    tell_catalogue(_console(), views or [], written_as.value)
+
+
+@features_app.command("ui")
+def features_ui(
+    port: Annotated[int, typer.Option(min=1, max=65535, help="to serve on, on this machine only")] = 8888,
+) -> None:
+    """Open Feast's own web interface on what was registered here, until Ctrl-C."""
+    with _starting():
+        from pipelines.feature_ui import serve_feature_ui
+
+    _console(error=True).print(f"Feast's pages: http://127.0.0.1:{port}", highlight=False)
+    serve_feature_ui(load_settings(), port)
 
 
 @app.command()

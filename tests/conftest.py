@@ -203,10 +203,12 @@ def ray_cluster(tmp_path: Path) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def started(command: list[str], log: Path) -> "Iterator[subprocess.Popen[bytes]]":
+def started(command: list[str], log: Path, **variables: str) -> "Iterator[subprocess.Popen[bytes]]":
     """A server that runs while the block does, and everything that it started with it."""
     with log.open("wb") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=output, start_new_session=True)
+        process = subprocess.Popen(
+            command, stdout=output, stderr=output, start_new_session=True, env=os.environ | variables
+        )
     try:
         yield process
     finally:

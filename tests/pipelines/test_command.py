@@ -6,9 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import httpx
 import pytest
 
+from group.settings import Settings
 from pipelines.command import main
+from tests.conftest import free_port, started, wait_until
 
 
 def jinkong(*arguments: str, home: Path, **variables: str) -> "subprocess.CompletedProcess[str]":
@@ -198,3 +201,45 @@ def test_own_tables_in_a_folder_are_loaded_and_a_bad_row_is_kept_with_its_reason
     assert "1 parties in folder-own" in done.stdout
     again = jinkong(*call, home=tmp_path / "home", JINKONG_REJECTED_SHARE_LIMIT="0.5")
     assert "data: unchanged, reused" in again.stdout
+
+
+def test_the_feature_catalogue_is_printed_whole_or_by_view(tmp_path: Path) -> None:
+    import json
+
+    every = json.loads(jinkong("features", "docs", "--format", "json", home=tmp_path).stdout)
+    assert len(every) >= 200
+    assert {"view", "feature", "unit", "risk", "source_table", "description"} == set(every[0])
+    shown = jinkong("features", "docs", "trade", home=tmp_path).stdout
+    for row in every:
+        assert (row["feature"] in shown) == (row["view"] == "trade"), row["feature"]
+    markdown = jinkong("features", "docs", "trade", "--format", "markdown", home=tmp_path).stdout
+    assert "| `overdue_invoice_sum_360d` | CNY | rises | Invoiced, due and not paid: sum over" in markdown
+    refused(
+        jinkong("features", "docs", "shoes", home=tmp_path), "no feature view 'shoes'; there are profile, repayment"
+    )
+    # Only reading: nothing was made.
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.long
+def test_feasts_own_pages_show_what_was_registered(small_group_settings: Settings, tmp_path: Path) -> None:
+    port = free_port()
+    log = tmp_path / "log"
+    command = [sys.executable, "-m", "pipelines", "features", "ui", "--port", str(port)]
+    with started(command, log, JINKONG_HOME=str(small_group_settings.home)) as process:
+        wait_until(lambda: "Uvicorn running" in log.read_text(), process, log)
+        address = f"http://127.0.0.1:{port}"
+        assert "<title>" in httpx.get(address).text
+        views = httpx.get(f"{address}/api/v1/feature_views", params={"project": "jinkong"}).json()["featureViews"]
+        taken = jinkong("features", "ui", "--port", str(port), home=small_group_settings.home)
+    assert {view["spec"]["name"] for view in views} >= {"profile", "cash_flow", "trade"}
+    assert taken.returncode == 3
+    assert f"Port {port} is in use; give another one with --port." in taken.stderr
+
+
+@pytest.mark.long
+def test_feasts_pages_without_features_say_what_to_run(tmp_path: Path) -> None:
+    done = jinkong("features", "ui", home=tmp_path)
+    assert done.returncode == 3
+    assert "run `jinkong features` first" in done.stderr
+    assert "Traceback" not in done.stderr
