@@ -14,7 +14,7 @@ from feast.infra.offline_stores.file_source import SavedDatasetFileStorage
 from feast.on_demand_feature_view import on_demand_feature_view
 from feast.types import Float64, Int64, String
 from feast.value_type import ValueType
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from features.errors import UnknownFeatures, UnsupportedSource
@@ -180,6 +180,27 @@ def rows_of(table: pa.Table) -> list[dict[str, Any]]:
     return sorted(frame, key=lambda row: row["asked_first"])
 
 
+def a_flow(day: int, delay: timedelta, inflow: float) -> dict[str, Any]:
+    return {
+        "legal_entity": "credit",
+        "party_id": 1,
+        "event_timestamp": START + timedelta(days=day),
+        "delay": delay,
+        "inflow": inflow,
+        "bookings": None,
+    }
+
+
+@example(
+    # DuckDB 2.0.0 lost the first row here when the join's right side was one query with a window function.
+    flows=[a_flow(0, timedelta(0), 1.0), a_flow(7, timedelta(0), 2.0), a_flow(2, timedelta(days=4), 3.0)],
+    labels=[],
+    asked=[{"legal_entity": "credit", "party_id": 1, "event_timestamp": START + timedelta(days=3), "amount": 0.0}],
+    zone="UTC",
+    by_created=True,
+    full_names=False,
+    files=3,
+)
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     flows=flow_rows,
