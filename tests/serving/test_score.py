@@ -9,6 +9,7 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import create_engine
 
+from features.catalogue import CREDIT_VIEWS
 from group.audit import find, verify
 from group.database import open_database
 from group.entities import LEGAL_ENTITIES
@@ -36,7 +37,7 @@ def test_scores_over_http_are_those_of_the_model_on_the_offline_features(
     chosen = known_parties.gather_every(len(known_parties) // 40)
     rows = chosen
     workspace = Workspace.of(trained_settings)
-    for view in ("profile", "repayment", "cash_flow", "bureau"):
+    for view in CREDIT_VIEWS:
         newest = sorted((workspace.features / view).glob("*.parquet"))[-1]
         offline = pl.read_parquet(newest).drop("event_timestamp", "created_timestamp")
         rows = rows.join(offline, on=["legal_entity", "party_id"], how="left", maintain_order="left")
