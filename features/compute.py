@@ -11,6 +11,7 @@ from pathlib import Path
 import duckdb
 import pyarrow.parquet as pq
 
+from features.connection import bounded_connection
 from features.errors import ContractBroken
 from features.window_sql import VISIBLE_SQL
 from group.files import written_whole
@@ -51,7 +52,7 @@ def compute_views(
     rows: Counter[str] = Counter({query.name: 0 for query in queries})
 
     def compute(instant: datetime) -> Counter[str]:
-        with _connection(threads // workers, memory_limit) as connection:
+        with bounded_connection(max(1, threads // workers), memory_limit) as connection:
             _see(connection, canonical, instant)
             return Counter({query.name: write(connection, query, instant) for query in queries})
 
@@ -67,14 +68,6 @@ def compute_views(
         for counts in pool.map(compute, instants):
             rows.update(counts)
     return dict(rows)
-
-
-def _connection(threads: int, memory_limit: str) -> duckdb.DuckDBPyConnection:
-    connection = duckdb.connect()
-    connection.execute(f"SET threads = {max(1, threads)}")
-    if memory_limit:
-        connection.execute("SET memory_limit = ?", [memory_limit])
-    return connection
 
 
 def file_name(instant: datetime) -> str:

@@ -11,6 +11,8 @@ from pathlib import Path
 import duckdb
 import pyarrow.parquet as pq
 
+from features.connection import bounded_connection
+
 _HEX_DIGITS = 8
 
 
@@ -25,13 +27,9 @@ def partition_by_party(
     shutil.rmtree(target, ignore_errors=True)
     scratch = target / "scratch"
     scratch.mkdir(parents=True)
-    with duckdb.connect() as connection:
-        connection.execute(f"SET threads = {max(1, threads)}")
-        connection.execute("SET temp_directory = ?", [str(scratch)])
+    with bounded_connection(threads, memory_limit, str(scratch)) as connection:
         # Rows may be written in any order, and then none have to be held back for the sake of one.
         connection.execute("SET preserve_insertion_order = false")
-        if memory_limit:
-            connection.execute("SET memory_limit = ?", [memory_limit])
         connection.execute(
             f"""
             CREATE TEMP TABLE party_partition AS

@@ -27,6 +27,7 @@ from feast.on_demand_feature_view import OnDemandFeatureView
 from feast.repo_config import FeastConfigBaseModel, RepoConfig
 from feast.saved_dataset import SavedDatasetStorage
 
+from features.connection import bounded_connection
 from features.errors import UnknownFeatures, UnsupportedSource
 from features.offline.join import FeatureRows, as_known, quoted, quoted_text, read_rows
 from group.files import written_whole
@@ -133,8 +134,11 @@ class AsofOfflineStore(OfflineStore):  # type: ignore[misc] # Feast brings no ty
 
         def run() -> pa.Table:
             result = pa.Table.from_pandas(asked, preserve_index=False)
+            joined_on = result.select(
+                list(dict.fromkeys([instant, *(key for view in views for key in view.keys.values())]))
+            )
             with _connection(config) as connection:
-                joined = as_known(connection, result, views, instant=instant, by_created=filter_by_created_timestamp)
+                joined = as_known(connection, joined_on, views, instant=instant, by_created=filter_by_created_timestamp)
             for table in joined:
                 for name in table.column_names:
                     result = result.append_column(name, table[name])
@@ -274,16 +278,7 @@ def _epoch_us(instant: datetime) -> int:
 
 def _connection(config: RepoConfig) -> duckdb.DuckDBPyConnection:
     settings = config.offline_store
-    connection = duckdb.connect()
-    # Timestamps without a zone are UTC, wherever the machine stands.
-    connection.execute("SET TimeZone = 'UTC'")
-    if settings.threads:
-        connection.execute(f"SET threads = {int(settings.threads)}")
-    if settings.memory_limit:
-        connection.execute("SET memory_limit = ?", [settings.memory_limit])
-    if settings.temp_directory:
-        connection.execute("SET temp_directory = ?", [settings.temp_directory])
-    return connection
+    return bounded_connection(settings.threads, settings.memory_limit, settings.temp_directory)
 
 
 def _asked_rows(entity_df: pd.DataFrame | str, config: RepoConfig) -> tuple[pd.DataFrame, str]:
