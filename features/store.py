@@ -9,11 +9,11 @@ import polars as pl
 from feast import FeatureStore, RepoConfig
 from feast.errors import FeastError
 from google.protobuf.timestamp_pb2 import Timestamp
-from sqlalchemy.engine import make_url
 
 from features.catalogue import VIEWS
 from features.definitions import CREDIT_SERVICE, ENTITIES, available_views, credit_service, feature_views
 from features.errors import FeatureFromTheFuture, MaterialisationIncomplete
+from features.online.address import store_address
 from features.online.layout import ServiceLayout, ViewLayout, forget_layout, write_layout
 from features.online.reader import OnlineReader, open_reader, store_errors
 from features.online.stores import SECONDS
@@ -190,20 +190,19 @@ def _is_there(instant: Timestamp) -> bool:
 def _online_store(url: str, home: Path) -> dict[str, Any]:
     if not url:
         return {"type": "sqlite", "path": str(home / "online.db")}
-    address = make_url(url)
-    if address.drivername == "redis":
-        parts = [f"{address.host}:{address.port or 6379}", f"db={address.database or 0}"]
+    address = store_address(url)
+    if address.kind == "redis":
+        parts = [f"{address.host}:{address.port}", f"db={address.database}"]
         parts += [f"socket_connect_timeout={SECONDS}", f"socket_timeout={SECONDS}"]
         if address.password:
             parts.append(f"password={address.password}")
         return {"type": "redis", "connection_string": ",".join(parts)}
     return {
         "type": "postgres",
-        # A server on this machine may listen on a socket in a folder, which a URL names as ?host=/folder.
-        "host": address.host or address.query.get("host") or "localhost",
-        "port": address.port or 5432,
+        "host": address.host,
+        "port": address.port,
         "database": address.database,
         "db_schema": "public",
-        "user": address.username or "postgres",
-        "password": address.password or "",
+        "user": address.user,
+        "password": address.password,
     }

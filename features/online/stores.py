@@ -14,8 +14,8 @@ import mmh3
 import psycopg
 import redis
 from psycopg import sql
-from sqlalchemy.engine import URL, make_url
 
+from features.online.address import StoreAddress, store_address
 from features.online.layout import ServiceLayout
 
 SECONDS: Final = 5
@@ -50,8 +50,8 @@ def open_store_of(url: str, home: Path, layout: ServiceLayout) -> KeyValues:
     """The store that ``url`` names, or the SQLite file of Feast's home folder."""
     if not url:
         return SqliteValues(home / "online.db", layout)
-    address = make_url(url)
-    if address.drivername == "redis":
+    address = store_address(url)
+    if address.kind == "redis":
         return RedisValues(address, layout)
     return PostgresqlValues(address, layout)
 
@@ -140,13 +140,13 @@ def _sqlite_instant(seconds: int) -> datetime:
 class RedisValues:
     """One hash a key, for all views: a field a feature, and one for a view's instant."""
 
-    def __init__(self, address: URL, layout: ServiceLayout) -> None:
+    def __init__(self, address: StoreAddress, layout: ServiceLayout) -> None:
         self._layout = layout
         self._client = redis.Redis(
-            host=address.host or "localhost",
-            port=address.port or 6379,
-            db=int(address.database or 0),
-            password=address.password,
+            host=address.host,
+            port=address.port,
+            db=int(address.database),
+            password=address.password or None,
             socket_connect_timeout=SECONDS,
             socket_timeout=SECONDS,
         )
@@ -185,7 +185,7 @@ def _redis_instant(message: bytes | None) -> datetime | None:
 class PostgresqlValues:
     """The tables of SQLite, in PostgreSQL."""
 
-    def __init__(self, address: URL, layout: ServiceLayout) -> None:
+    def __init__(self, address: StoreAddress, layout: ServiceLayout) -> None:
         self._address = address
         self._layout = layout
         self._local = threading.local()
@@ -223,11 +223,11 @@ class PostgresqlValues:
         connection: psycopg.Connection | None = getattr(self._local, "connection", None)
         if connection is None or connection.closed:
             connection = psycopg.connect(
-                host=self._address.host or str(self._address.query.get("host") or "localhost"),
-                port=self._address.port or 5432,
+                host=self._address.host,
+                port=self._address.port,
                 dbname=self._address.database,
-                user=self._address.username or "postgres",
-                password=self._address.password or "",
+                user=self._address.user,
+                password=self._address.password,
                 connect_timeout=SECONDS,
                 autocommit=True,
             )
