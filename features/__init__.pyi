@@ -12,6 +12,7 @@ from .errors import ContractBroken as ContractBroken
 from .errors import FeatureStoreUnavailable as FeatureStoreUnavailable
 from .errors import UnknownParty as UnknownParty
 from .identity import resolve_parties as resolve_parties
+from .online.layout import read_layout as read_layout
 from .online.reader import OnlineReader as OnlineReader
 from .online.reader import OnlineRows as OnlineRows
 from .query import query as query
@@ -65,6 +66,7 @@ __all__ = [
     "plus_months",
     "point_in_time_frame",
     "query",
+    "read_layout",
     "read_manifest",
     "resolve_parties",
     "risk_directions",

@@ -152,8 +152,8 @@ def features_ui(
     with _starting():
         from pipelines.feature_ui import serve_feature_ui
 
-    _console(error=True).print(f"Feast's pages: http://127.0.0.1:{port}", highlight=False)
-    serve_feature_ui(load_settings(), port)
+    console = _console(error=True)
+    serve_feature_ui(load_settings(), port, lambda url: console.print(f"Feast's pages: {url}", highlight=False))
 
 
 @app.command()

@@ -1,19 +1,21 @@
 """Feast's own web interface on the registry of this home folder."""
 
 import socket
+from collections.abc import Callable
 
-from features import CREDIT_SERVICE, feast_home, open_store
-from features.online.layout import read_layout
+from features import CREDIT_SERVICE, feast_home, open_store, read_layout
 from group.errors import Unavailable
 from group.settings import Settings
+
+_HOST = "127.0.0.1"
 
 
 class PortTaken(Unavailable):
     """Something else listens on the port."""
 
 
-def serve_feature_ui(settings: Settings, port: int) -> None:
-    """Serve on this machine only until Ctrl-C: Feast's pages ask for no password.
+def serve_feature_ui(settings: Settings, port: int, ready: Callable[[str], None]) -> None:
+    """Serve on this machine only until Ctrl-C: Feast's pages ask for no password. ``ready`` is told the address.
 
     Raises:
         FeatureStoreUnavailable: no features were built here yet.
@@ -23,7 +25,9 @@ def serve_feature_ui(settings: Settings, port: int) -> None:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind(("127.0.0.1", port))
+            probe.bind((_HOST, port))
         except OSError:
             raise PortTaken(f"Port {port} is in use; give another one with --port.") from None
-    open_store(settings).serve_ui(host="127.0.0.1", port=port)
+    store = open_store(settings)
+    ready(f"http://{_HOST}:{port}")
+    store.serve_ui(host=_HOST, port=port)

