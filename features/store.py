@@ -1,26 +1,31 @@
 """The feature store: apply the definitions, fill the online store, read features as of an instant."""
 
-from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
 import polars as pl
 from feast import FeatureStore, RepoConfig
 from feast.errors import FeastError
-from google.protobuf.timestamp_pb2 import Timestamp
 
-from features.catalogue import VIEWS
+from features.connection import bounded_connection
 from features.definitions import CREDIT_SERVICE, ENTITIES, available_views, credit_service, feature_views
 from features.errors import FeatureFromTheFuture, MaterialisationIncomplete
 from features.online.address import store_address
+from features.online.encoding import entity_keys
 from features.online.layout import ServiceLayout, ViewLayout, forget_layout, write_layout
 from features.online.reader import OnlineReader, open_reader, store_errors
-from features.online.stores import SECONDS
+from features.online.stores import SECONDS, open_store_of
+from features.online.writing import ViewRows, open_writer
 from features.query import query
 from features.windows import ENTITY_COLUMNS
 from group.libraries import hushed
 from group.settings import Settings
+
+PROJECT: Final = "jinkong"
+"""Feast's name for all that is defined here."""
 
 _ONLINE_BATCH: Final = 1_000
 _COUNTED: Final = 5_000
@@ -37,7 +42,7 @@ def open_store(settings: Settings) -> FeatureStore:
     home = feast_home(settings)
     home.mkdir(parents=True, exist_ok=True)
     configuration = RepoConfig(
-        project="jinkong",
+        project=PROJECT,
         provider="local",
         registry={"path": str(home / "registry.db"), "cache_ttl_seconds": 600},
         offline_store={
@@ -71,7 +76,7 @@ def forget(store: FeatureStore) -> None:
 
 
 def materialise(
-    store: FeatureStore,
+    settings: Settings,
     features: Path,
     as_of: datetime,
     *,
@@ -79,7 +84,7 @@ def materialise(
 ) -> dict[str, int]:
     """Bring the feature rows of the instant ``as_of`` online, and count them there.
 
-    ``progress`` is told each view once it is online.
+    The definitions must have been applied: they make the tables. ``progress`` is told each view once it is online.
 
     Returns:
         The number of parties (as each company sees them) online, by view.
@@ -87,22 +92,26 @@ def materialise(
     Raises:
         FeatureFromTheFuture: a row is dated at the instant but was created later.
         MaterialisationIncomplete: rows of the offline store are missing online.
+        FeatureStoreUnavailable: the online store does not answer.
     """
     counts: dict[str, int] = {}
-    for view in available_views(features):
-        keys = _keys_at(features / view.name, as_of)
-        sample = keys.gather_every(-(-len(keys) // _COUNTED) or 1)
-        with hushed():
-            # Feast's range is closed at both ends; a narrow one leaves the month before alone.
-            store.materialize(as_of - timedelta(seconds=1), as_of, feature_views=[view.name])
-        found = _count_online(store, view.name, sample)
-        if not len(sample) or found != len(sample):
-            raise MaterialisationIncomplete(
-                f"View '{view.name}': of {len(sample)} rows at {as_of:%Y-%m-%d}, {found} are online; "
-                "check that the online store is reachable and has room, then run `jinkong features` again."
-            )
-        counts[view.name] = len(keys)
-        progress(view.name)
+    home = feast_home(settings)
+    with store_errors(), contextlib.closing(open_writer(settings.online_store_url, home, PROJECT)) as writer:
+        for view in available_views(features):
+            layout = ViewLayout(view.name, tuple(view.feature_names))
+            keys = 0
+            for rows in _rows_at(features / view.name, layout, as_of):
+                writer.write(layout, rows)
+                keys += len(rows.keys)
+            sample = _keys_at(features / view.name, as_of).gather_every(-(-keys // _COUNTED) or 1)
+            found = _count_online(settings, layout, sample)
+            if not len(sample) or found != len(sample):
+                raise MaterialisationIncomplete(
+                    f"View '{view.name}': of {len(sample)} rows at {as_of:%Y-%m-%d}, {found} are online; "
+                    "check that the online store is reachable and has room, then run `jinkong features` again."
+                )
+            counts[view.name] = keys
+            progress(view.name)
     return counts
 
 
@@ -151,40 +160,46 @@ def layout_of(store: FeatureStore, service: str) -> ServiceLayout:
     return ServiceLayout(store.project, service, tuple(views))
 
 
+def _rows_at(folder: Path, view: ViewLayout, as_of: datetime) -> Iterator[ViewRows]:
+    """The rows of an instant, a batch at a time; of several for one key, the one learnt last."""
+    columns = ", ".join(f'"{name}"' for name in view.features)
+    rows = f"""
+        SELECT legal_entity, party_id, event_timestamp, created_timestamp, {columns}
+        FROM read_parquet($files) WHERE event_timestamp = $as_of
+        QUALIFY row_number() OVER (PARTITION BY legal_entity, party_id ORDER BY created_timestamp DESC) = 1
+        ORDER BY legal_entity, party_id
+        """  # noqa: S608 - names of our own catalogue
+    with bounded_connection() as connection:
+        found = connection.sql(rows, params={"files": f"{folder}/*.parquet", "as_of": as_of})
+        for batch in found.to_arrow_reader(_ONLINE_BATCH):
+            frame = pl.DataFrame(pl.from_arrow(batch))
+            late = frame.filter(pl.col("created_timestamp") > as_of)
+            if len(late):
+                raise FeatureFromTheFuture(
+                    f"{folder}: rows dated {as_of:%Y-%m-%d} were created after it, the first for party "
+                    f"{late['party_id'][0]} of '{late['legal_entity'][0]}'; a value may not be used before it was "
+                    "known."
+                )
+            yield ViewRows(
+                entity_keys(ENTITY_COLUMNS, frame.select(ENTITY_COLUMNS).rows()),
+                frame.select(pl.col(list(view.features)).fill_null(float("nan"))).to_numpy(),
+                frame["event_timestamp"].to_list(),
+                frame["created_timestamp"].to_list(),
+            )
+
+
 def _keys_at(folder: Path, as_of: datetime) -> pl.DataFrame:
-    rows = query(
-        """
-        SELECT legal_entity, party_id, max(created_timestamp) > $as_of AS from_the_future
-        FROM read_parquet($files)
-        WHERE event_timestamp = $as_of
-        GROUP BY ALL
-        ORDER BY ALL
-        """,
+    return query(
+        "SELECT DISTINCT legal_entity, party_id FROM read_parquet($files) WHERE event_timestamp = $as_of ORDER BY ALL",
         {"files": f"{folder}/*.parquet", "as_of": as_of},
     )
-    late = rows.filter("from_the_future")
-    if len(late):
-        raise FeatureFromTheFuture(
-            f"{folder}: {len(late)} rows dated {as_of:%Y-%m-%d} were created after it, the first for party "
-            f"{late['party_id'][0]} of '{late['legal_entity'][0]}'; a value may not be used before it was known."
-        )
-    return rows.select(ENTITY_COLUMNS)
 
 
-def _count_online(store: FeatureStore, view: str, keys: pl.DataFrame) -> int:
+def _count_online(settings: Settings, view: ViewLayout, keys: pl.DataFrame) -> int:
     """How many of the keys the online store has a row for, read back in batches."""
-    first = next(v for v in VIEWS if v.name == view).feature_names[0]
-    found = 0
-    for batch in keys.iter_slices(_ONLINE_BATCH):
-        response = store.get_online_features(features=[f"{view}:{first}"], entity_rows=batch.to_dicts()).proto
-        place = list(response.metadata.feature_names.val).index(first)
-        found += sum(_is_there(instant) for instant in response.results[place].event_timestamps)
-    return found
-
-
-def _is_there(instant: Timestamp) -> bool:
-    # A key that is absent is NOT_FOUND in SQLite and PRESENT in Redis, without a value; in both it has no instant.
-    return bool(instant.seconds)
+    layout = ServiceLayout(PROJECT, "", (view,))
+    reader = OnlineReader(open_store_of(settings.online_store_url, feast_home(settings), layout), layout, view.features)
+    return sum(int(reader.read(batch.rows()).found.sum()) for batch in keys.iter_slices(_ONLINE_BATCH))
 
 
 def _online_store(url: str, home: Path) -> dict[str, Any]:

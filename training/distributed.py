@@ -19,8 +19,15 @@ import numpy as np
 import numpy.typing as npt
 import ray
 from ray import train
-from ray.exceptions import RayError
-from ray.train import FailureConfig, RunConfig, ScalingConfig, TrainingFailedError
+from ray.exceptions import RayActorError, RayError, WorkerCrashedError
+from ray.train import (
+    ControllerError,
+    FailureConfig,
+    RunConfig,
+    ScalingConfig,
+    TrainingFailedError,
+    WorkerGroupError,
+)
 from ray.train.lightgbm import LightGBMTrainer, get_network_params
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedKFold
@@ -33,6 +40,7 @@ from training.errors import GrowthFailed, RayUnavailable
 _MODEL_FILE: Final = "model.txt"
 _JOIN_SECONDS: Final = 5
 _LOST_WORKERS: Final = 1
+"""How many times growing is begun again on the workers that are left, after one died."""
 
 Rows = npt.NDArray[np.int64]
 
@@ -115,6 +123,21 @@ class RayGrowth:
             ray.put((training.rows[rank :: self.workers], training.labels[rank :: self.workers]))
             for rank in range(self.workers)
         ]
+        lost = 0
+        while True:
+            try:
+                return self._grow(shares, lightgbm, trees)
+            except (TrainingFailedError, RayError) as error:
+                lost += 1
+                if _is_lost_worker(error) and lost <= _LOST_WORKERS:
+                    continue
+                reason = (str(error).strip().splitlines() or [type(error).__name__])[-1]
+                raise GrowthFailed(
+                    f"Ray could not grow the model on {self.workers} workers: {reason}. Ray's own log is in /tmp/ray "
+                    "on the node that ran it."
+                ) from error
+
+    def _grow(self, shares: list[ray.ObjectRef], lightgbm: dict[str, Any], trees: int) -> lgb.Booster:
         # Under a name that was used before, Ray Train would go on from what that run left.
         name = f"credit_pd_{uuid.uuid4().hex[:12]}"
         trainer = LightGBMTrainer(
@@ -122,26 +145,28 @@ class RayGrowth:
             # References: a worker fetches its own share from the object store and no other.
             train_loop_config={"lightgbm": lightgbm, "trees": trees, "shares": shares},
             scaling_config=ScalingConfig(num_workers=self.workers, resources_per_worker={"CPU": 1}),
+            # Whether to begin again is decided above: Ray Train would also repeat what LightGBM refused, and would
+            # not repeat what a worker left undone that died while it was starting or reporting.
             run_config=RunConfig(
-                name=name,
-                storage_path=str(self.scratch.absolute()),
-                # A node that is lost takes its worker along; growing is begun again on those that are left.
-                failure_config=FailureConfig(max_failures=_LOST_WORKERS),
+                name=name, storage_path=str(self.scratch.absolute()), failure_config=FailureConfig(max_failures=0)
             ),
         )
-        try:
-            with hushed():
-                checkpoint = trainer.fit().checkpoint
-        except (TrainingFailedError, RayError) as error:
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[-1]
-            raise GrowthFailed(
-                f"Ray could not grow the model on {self.workers} workers: {reason}. Ray's own log is in /tmp/ray on "
-                "the node that ran it."
-            ) from error
+        with hushed():
+            checkpoint = trainer.fit().checkpoint
         with checkpoint.as_directory() as folder:
             text = (Path(folder) / _MODEL_FILE).read_text()
         shutil.rmtree(self.scratch / name, ignore_errors=True)
         return lgb.Booster(model_str=text)
+
+
+def _is_lost_worker(error: Exception) -> bool:
+    """Whether a process died (its node went, it was killed, memory ran out), rather than raised."""
+    causes = [error]
+    if isinstance(error, WorkerGroupError):
+        causes += error.worker_failures.values()
+    if isinstance(error, ControllerError):
+        causes += [error.controller_failure, error.controller_failure.__cause__]
+    return any(isinstance(cause, RayActorError | WorkerCrashedError) for cause in causes)
 
 
 def cross_validated_auc(

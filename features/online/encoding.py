@@ -45,6 +45,17 @@ def doubles(values: Sequence[bytes | None]) -> npt.NDArray[np.float64]:
     )
 
 
+def encoded_doubles(values: npt.NDArray[np.float64]) -> list[bytes]:
+    """Numbers as serialised ``Value`` messages, row by row; NaN becomes the null value, which has no bytes."""
+    encoded = np.empty(values.size, dtype=_VALUE)
+    encoded["tag"] = _DOUBLE_TAG
+    encoded["double"] = values.ravel()
+    messages: list[bytes] = encoded.view(f"V{_VALUE.itemsize}").tolist()
+    for place in np.flatnonzero(np.isnan(encoded["double"])).tolist():
+        messages[place] = b""
+    return messages
+
+
 def _text(text: str) -> bytes:
     encoded = text.encode()
     return struct.pack("<II", _STRING, len(encoded)) + encoded

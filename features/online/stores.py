@@ -38,6 +38,21 @@ class Stored:
     instants: list[list[datetime | None]]
 
 
+def table_name(project: str, view: str) -> str:
+    """The table of a view in SQLite and PostgreSQL."""
+    return f"{project}_{view}"
+
+
+def redis_field(view: str, feature: str) -> bytes:
+    """The field of a feature in a key's hash."""
+    return struct.pack("<I", mmh3.hash(f"{view}:{feature}", signed=False))
+
+
+def redis_instant_field(view: str) -> bytes:
+    """The field in which a key's hash says when the view's values became true."""
+    return f"_ts:{view}".encode()
+
+
 class KeyValues(Protocol):
     """Where the values of a service lie. Safe to share between threads."""
 
@@ -63,7 +78,7 @@ class SqliteValues:
         self._path = path
         self._layout = layout
         self._local = threading.local()
-        self._tables = [f'"{layout.project}_{view.name}"' for view in layout.views]
+        self._tables = [f'"{table_name(layout.project, view.name)}"' for view in layout.views]
         # Rows come sorted by the feature's name, which saves reading it.
         self._sorted = [sorted(range(len(view.features)), key=view.features.__getitem__) for view in layout.views]
 
@@ -150,12 +165,8 @@ class RedisValues:
             socket_connect_timeout=SECONDS,
             socket_timeout=SECONDS,
         )
-        self._fields: list[bytes] = [
-            struct.pack("<I", mmh3.hash(f"{view.name}:{name}", signed=False))
-            for view in layout.views
-            for name in view.features
-        ]
-        self._fields += [f"_ts:{view.name}".encode() for view in layout.views]
+        self._fields: list[bytes] = [redis_field(view.name, name) for view in layout.views for name in view.features]
+        self._fields += [redis_instant_field(view.name) for view in layout.views]
 
     def read(self, keys: Sequence[bytes]) -> Stored:
         """See ``KeyValues``."""
@@ -193,7 +204,7 @@ class PostgresqlValues:
             sql.SQL(
                 "SELECT entity_key, feature_name, value, event_ts FROM {} "
                 "WHERE entity_key = ANY(%s) AND feature_name = ANY(%s)"
-            ).format(sql.Identifier("public", f"{layout.project}_{view.name}"))
+            ).format(sql.Identifier("public", table_name(layout.project, view.name)))
             for view in layout.views
         ]
 

@@ -57,7 +57,7 @@ def build_features(settings: Settings, reporter: Reporter, *, again: bool = Fals
         store = open_store(settings)
         counts = apply_definitions(store, workspace.features)
         with reporter.bar("bringing features online", len(views)) as advance:
-            online = materialise(store, workspace.features, instants[-1], progress=lambda _view: advance(1))
+            online = materialise(settings, workspace.features, instants[-1], progress=lambda _view: advance(1))
         return {
             "source": manifest.source,
             "rows": rows,

@@ -1,6 +1,8 @@
 """The reader without Feast against Feast itself, in each of the three stores."""
 
+import contextlib
 import math
+import sqlite3
 import struct
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -8,7 +10,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import psycopg
 import pytest
+import redis
 from feast import FeatureStore
 from feast.infra.key_encoding_utils import serialize_entity_key
 from feast.protos.feast.types.EntityKey_pb2 import EntityKey
@@ -21,7 +25,9 @@ from features.catalogue import CREDIT_VIEWS, VIEWS
 from features.definitions import CREDIT_SERVICE
 from features.errors import FeatureStoreUnavailable
 from features.online.encoding import doubles, entity_keys
-from features.store import apply_definitions
+from features.online.layout import ViewLayout
+from features.online.writing import ViewRows, open_writer
+from features.store import apply_definitions, feast_home
 from group.settings import Settings, load_settings
 from tests.features.test_store import online_settings, write_rows
 
@@ -94,6 +100,63 @@ def test_the_reader_reads_what_feast_reads(filled: tuple[Settings, FeatureStore,
     ]
     assert {at for at in read.as_of if at is not None} == {JANUARY}
     assert np.isfinite(read.values).mean() > 0.3
+
+
+def test_rows_in_bulk_leave_the_store_as_feast_leaves_it(
+    filled: tuple[Settings, FeatureStore, list[tuple[str, str]]], tmp_path: Path
+) -> None:
+    settings, store, _ = filled
+    view = VIEWS[1]
+    layout = ViewLayout(view.name, tuple(view.feature_names))
+    parties = [("guarantee", f"P{number}") for number in range(30)]
+    random = np.random.default_rng(8)
+    values = random.choice([math.nan, 0.0, -0.0, 2.5, math.inf, 1e-310], (30, len(view.feature_names)))
+    at = [JANUARY + timedelta(hours=number) for number in range(30)]
+    frame = pd.DataFrame(parties, columns=["legal_entity", "party_id"]).assign(
+        event_timestamp=at, created_timestamp=[instant + timedelta(minutes=1) for instant in at]
+    )
+    columns = [[None if math.isnan(value) else value for value in row] for row in values.tolist()]
+    by_name = pd.DataFrame(columns, columns=view.feature_names, dtype=object)
+    store.write_to_online_store(view.name, pd.concat([frame, by_name], axis=1))
+    by_feast = everything_in(settings)
+    keys = entity_keys(["legal_entity", "party_id"], parties)
+    rows = ViewRows(keys, values, at, [instant + timedelta(minutes=1) for instant in at])
+    write(settings, layout, ViewRows(keys, values + 1, [JANUARY] * 30, [JANUARY] * 30))
+    # Older rows stay out, but for the first, which is as old.
+    assert len(set(by_feast.items()) - set(everything_in(settings).items())) <= len(view.feature_names)
+    store.teardown()
+    apply_definitions(store, tmp_path / "features")
+    write(settings, layout, rows)
+    in_bulk = everything_in(settings)
+    assert len(in_bulk) >= 30
+    assert {key: by_feast[key] for key in in_bulk} == in_bulk
+
+
+def write(settings: Settings, view: ViewLayout, rows: ViewRows) -> None:
+    writer = open_writer(settings.online_store_url, feast_home(settings), "jinkong")
+    writer.write(view, rows)
+    writer.close()
+
+
+def everything_in(settings: Settings) -> dict[Any, Any]:
+    """What the store holds, by key and feature, as bytes and instants."""
+    url = settings.online_store_url
+    if url.startswith("redis"):
+        client: Any = redis.Redis.from_url(url)
+        return {(name, field): value for name in client.scan_iter() for field, value in client.hgetall(name).items()}
+    found: dict[Any, Any] = {}
+    columns = "entity_key, feature_name, value, event_ts, created_ts"
+    if not url:
+        with contextlib.closing(sqlite3.connect(feast_home(settings) / "online.db")) as connection:
+            for view in VIEWS:
+                for key, name, *rest in connection.execute(f"SELECT {columns} FROM jinkong_{view.name}"):
+                    found[view.name, key, name] = tuple(rest)
+        return found
+    with psycopg.connect(url) as server:
+        for view in VIEWS:
+            for key, name, *rest in server.execute(f"SELECT {columns} FROM jinkong_{view.name}"):
+                found[view.name, key, name] = tuple(rest)
+    return found
 
 
 def test_of_views_of_several_ages_the_oldest_is_told(

@@ -76,9 +76,9 @@ def test_a_planted_feature_from_the_future_is_refused_by_the_point_in_time_join(
 def test_a_row_that_was_learnt_later_does_not_go_online_for_its_instant(settings: Settings, tmp_path: Path) -> None:
     features = tmp_path / "features"
     write_rows(features, "bureau", [a_bureau_row(JANUARY, 1.0, created=JANUARY + timedelta(seconds=1))])
-    store = store_of(settings, features)
+    store_of(settings, features)
     with pytest.raises(FeatureFromTheFuture, match="were created after it, the first for party P1 of 'consumer'"):
-        materialise(store, features, JANUARY)
+        materialise(settings, features, JANUARY)
 
 
 def test_of_two_rows_for_one_instant_the_one_learnt_last_counts(settings: Settings, tmp_path: Path) -> None:
@@ -132,7 +132,7 @@ def test_online_values_are_the_offline_ones_bit_for_bit(
     settings = online_settings(kind, request, tmp_path / "home")
     instant, keys = some_parties(the_small_group, tmp_path / "features", 150)
     store = store_of(settings, tmp_path / "features")
-    counts = materialise(store, tmp_path / "features", instant)
+    counts = materialise(settings, tmp_path / "features", instant)
     assert counts == dict.fromkeys([view.name for view in VIEWS], len(keys))
 
     offline = point_in_time_frame(store, keys.with_columns(event_timestamp=pl.lit(instant)))
@@ -165,8 +165,8 @@ def some_parties(group: Workspace, features: Path, count: int) -> tuple[datetime
 def test_one_companys_key_reads_nothing_of_another_companys(settings: Settings, tmp_path: Path) -> None:
     features = tmp_path / "features"
     write_rows(features, "bureau", [a_bureau_row(JANUARY, 1.0), a_bureau_row(JANUARY, 2.0, legal_entity="credit")])
-    store = store_of(settings, features)
-    materialise(store, features, JANUARY)
+    store_of(settings, features)
+    materialise(settings, features, JANUARY)
     read = online_reader(settings, ["inquiries_latest_360d"]).read(
         [("consumer", "P1"), ("credit", "P1"), ("leasing", "P1")]
     )
@@ -191,18 +191,18 @@ def the_small_group_online(
 ) -> tuple[FeatureStore, list[tuple[str, str]]]:
     instant, keys = some_parties(the_small_group, tmp_path / "features", 60)
     store = store_of(settings, tmp_path / "features")
-    materialise(store, tmp_path / "features", instant)
+    materialise(settings, tmp_path / "features", instant)
     return store, list(keys.iter_rows())
 
 
 def test_a_later_month_replaces_the_values_online(settings: Settings, tmp_path: Path) -> None:
     features = tmp_path / "features"
     write_rows(features, "bureau", [a_bureau_row(JANUARY, 1.0), a_bureau_row(FEBRUARY, 5.0)])
-    store = store_of(settings, features)
+    store_of(settings, features)
     reader = online_reader(settings, ["inquiries_latest_360d"])
-    materialise(store, features, JANUARY)
+    materialise(settings, features, JANUARY)
     assert reader.read([("consumer", "P1")]).values[0, 0] == 1.0
-    materialise(store, features, FEBRUARY)
+    materialise(settings, features, FEBRUARY)
     read = reader.read([("consumer", "P1")])
     assert (read.values[0, 0], read.as_of[0]) == (5.0, FEBRUARY)
 
@@ -210,16 +210,16 @@ def test_a_later_month_replaces_the_values_online(settings: Settings, tmp_path: 
 def test_an_instant_without_rows_is_not_passed_over_in_silence(settings: Settings, tmp_path: Path) -> None:
     features = tmp_path / "features"
     write_rows(features, "bureau", [a_bureau_row(JANUARY, 1.0)])
-    store = store_of(settings, features)
+    store_of(settings, features)
     with pytest.raises(MaterialisationIncomplete, match="of 0 rows at 2025-02-01, 0 are online"):
-        materialise(store, features, FEBRUARY)
+        materialise(settings, features, FEBRUARY)
 
 
 def test_forgetting_leaves_nobody_online(settings: Settings, tmp_path: Path) -> None:
     features = tmp_path / "features"
     write_rows(features, "bureau", [a_bureau_row(JANUARY, 1.0)])
     store = store_of(settings, features)
-    materialise(store, features, JANUARY)
+    materialise(settings, features, JANUARY)
     forget(store)
     with pytest.raises(FeatureStoreUnavailable):
         online_reader(settings, ["inquiries_latest_360d"])
@@ -240,8 +240,8 @@ def test_a_dead_online_store_is_reported_in_a_sentence(tmp_path: Path) -> None:
     write_rows(features, "bureau", [a_bureau_row(JANUARY, 1.0)])
     with running_redis(tmp_path) as url:
         settings = load_settings({"JINKONG_HOME": str(tmp_path / "home"), "JINKONG_ONLINE_STORE_URL": url})
-        store = store_of(settings, features)
-        materialise(store, features, JANUARY)
+        store_of(settings, features)
+        materialise(settings, features, JANUARY)
         reader = online_reader(settings, ["inquiries_latest_360d"])
         client = redis.Redis.from_url(url)
         client.shutdown(nosave=True)

@@ -35,7 +35,8 @@ def frame(trained_settings: Settings) -> pl.DataFrame:
 
 
 def features_of(frame: pl.DataFrame) -> list[str]:
-    return [name for view in VIEWS for name in view.feature_names if name in frame.columns]
+    """Every fourth: enough to grow by, and quick."""
+    return [name for view in VIEWS for name in view.feature_names if name in frame.columns][::4]
 
 
 def trained(frame: pl.DataFrame, growth: Growth) -> CreditModel:
@@ -61,7 +62,8 @@ def test_one_worker_gives_the_same_model_and_two_the_same_quality(
     assert shared.brier == pytest.approx(alone.brier, rel=0.02)
 
 
-def test_a_worker_that_is_killed_is_replaced_and_the_model_is_the_same(ray: None, tmp_path: Path) -> None:
+@pytest.mark.parametrize("delay", [0, 6])
+def test_a_worker_that_is_killed_is_replaced_and_the_model_is_the_same(delay: float, ray: None, tmp_path: Path) -> None:
     rng = np.random.default_rng(3)
     rows = rng.normal(size=(60_000, 30))
     training = TrainingRows(rows, (rng.random(60_000) < 0.2).astype(float), np.zeros(60_000, np.int64))
@@ -72,8 +74,8 @@ def test_a_worker_that_is_killed_is_replaced_and_the_model_is_the_same(ray: None
         while not killed.is_set():
             for process in psutil.process_iter(["name", "cmdline"]):
                 if "RayTrainWorker" in " ".join(process.info["cmdline"] or []):
-                    # Once it has begun to compute.
-                    time.sleep(6)
+                    # Some after they have begun to compute, on a slow machine while they start: both must do.
+                    time.sleep(delay)
                     process.kill()
                     killed.set()
                     return

@@ -1,0 +1,177 @@
+"""Writing the online store as Feast lays it out, many rows at once: what materialising and pushing stand on.
+
+Feast's own writers take one protobuf message and one statement a value. These write the same bytes into the same tables
+and hashes; tests compare the two (but for ``value_text``, the values as text, which only Feast's search of documents
+reads). A row that is older than what is there stays out, whatever order rows arrive in.
+"""
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import chain, repeat
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import psycopg
+import redis
+from psycopg import sql
+
+from features.online.address import StoreAddress, store_address
+from features.online.encoding import encoded_doubles
+from features.online.layout import ViewLayout
+from features.online.stores import SECONDS, redis_field, redis_instant_field, table_name
+
+_LOCKED_SECONDS: Final = 60
+"""How long to wait for another writer of the SQLite file."""
+
+
+@dataclass(frozen=True, slots=True)
+class ViewRows:
+    """``n`` rows of a view: serialised ``keys``, ``values (n, k)`` with NaN for null, when true and when learnt."""
+
+    keys: Sequence[bytes]
+    values: npt.NDArray[np.float64]
+    event_timestamps: Sequence[datetime]
+    created_timestamps: Sequence[datetime]
+
+
+class OnlineWriter(Protocol):
+    """Puts rows of a view in place of those of the same keys that are no newer. Not shared between threads."""
+
+    def write(self, view: ViewLayout, rows: ViewRows) -> None:
+        """All of the rows, or none where the store can tell (SQLite, PostgreSQL)."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the store."""
+        ...
+
+
+def open_writer(url: str, home: Path, project: str) -> OnlineWriter:
+    """The writer of the store that ``url`` names, or of the SQLite file of Feast's home folder."""
+    if not url:
+        return _SqliteWriter(home / "online.db", project)
+    address = store_address(url)
+    if address.kind == "redis":
+        return _RedisWriter(address, project)
+    return _PostgresqlWriter(address, project)
+
+
+class _SqliteWriter:
+    def __init__(self, path: Path, project: str) -> None:
+        self._project = project
+        self._connection = sqlite3.connect(f"file:{path}?mode=rw", uri=True, timeout=_LOCKED_SECONDS)
+
+    def write(self, view: ViewLayout, rows: ViewRows) -> None:
+        upsert = (
+            f'INSERT INTO "{table_name(self._project, view.name)}" AS kept '  # noqa: S608 - names of our own catalogue
+            "(entity_key, feature_name, value, event_ts, created_ts) VALUES (?, ?, ?, ?, ?) "
+            "ON CONFLICT (entity_key, feature_name) DO UPDATE SET value = excluded.value, value_text = NULL, "
+            "event_ts = excluded.event_ts, created_ts = excluded.created_ts WHERE excluded.event_ts >= kept.event_ts"
+        )
+        events, created = (
+            [_sqlite_seconds(at) for at in of] for of in (rows.event_timestamps, rows.created_timestamps)
+        )
+        with self._connection:
+            self._connection.executemany(upsert, _narrow(view, rows, events, created))
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+def _sqlite_seconds(instant: datetime) -> int:
+    # Feast takes the UTC time as if it were the machine's own; so it has to be written.
+    return int(_naive(instant).timestamp())
+
+
+def _naive(instant: datetime) -> datetime:
+    return instant.astimezone(UTC).replace(tzinfo=None)
+
+
+class _PostgresqlWriter:
+    def __init__(self, address: StoreAddress, project: str) -> None:
+        self._project = project
+        self._connection = psycopg.connect(
+            host=address.host,
+            port=address.port,
+            dbname=address.database,
+            user=address.user,
+            password=address.password,
+            connect_timeout=SECONDS,
+            autocommit=True,
+        )
+
+    def write(self, view: ViewLayout, rows: ViewRows) -> None:
+        table = sql.Identifier("public", table_name(self._project, view.name))
+        columns = sql.SQL("entity_key, feature_name, value, event_ts, created_ts")
+        # Feast writes UTC without saying so, which the server takes for its own zone; so it has to be written.
+        events = [_naive(at) for at in rows.event_timestamps]
+        created = [_naive(at) for at in rows.created_timestamps]
+        with self._connection.transaction(), self._connection.cursor() as cursor:
+            cursor.execute(sql.SQL("CREATE TEMP TABLE incoming (LIKE {}) ON COMMIT DROP").format(table))
+            with cursor.copy(sql.SQL("COPY incoming ({}) FROM STDIN").format(columns)) as copy:
+                for row in _narrow(view, rows, events, created):
+                    copy.write_row(row)
+            cursor.execute(
+                sql.SQL(
+                    "INSERT INTO {table} AS kept ({columns}) SELECT {columns} FROM incoming "
+                    "ON CONFLICT (entity_key, feature_name) DO UPDATE SET value = excluded.value, value_text = NULL, "
+                    "event_ts = excluded.event_ts, created_ts = excluded.created_ts "
+                    "WHERE excluded.event_ts >= kept.event_ts"
+                ).format(table=table, columns=columns)
+            )
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+class _RedisWriter:
+    def __init__(self, address: StoreAddress, project: str) -> None:
+        self._project = project.encode()
+        self._client = redis.Redis(
+            host=address.host,
+            port=address.port,
+            db=int(address.database),
+            password=address.password or None,
+            socket_connect_timeout=SECONDS,
+            socket_timeout=SECONDS,
+        )
+
+    def write(self, view: ViewLayout, rows: ViewRows) -> None:
+        from google.protobuf.timestamp_pb2 import Timestamp  # noqa: PLC0415 - only where Redis is in use
+
+        fields = [redis_field(view.name, name) for name in view.features]
+        instant_field = redis_instant_field(view.name)
+        hashes = [key + self._project for key in rows.keys]
+        with self._client.pipeline(transaction=False) as pipe:
+            for name in hashes:
+                pipe.hget(name, instant_field)  # type: ignore[arg-type] # bytes are as good as text
+            there: list[bytes | None] = pipe.execute()
+        values = iter(encoded_doubles(rows.values))
+        with self._client.pipeline(transaction=False) as pipe:
+            for name, at, old in zip(hashes, rows.event_timestamps, there, strict=True):
+                row = {field: next(values) for field in fields}
+                if old and Timestamp.FromString(old).ToDatetime(tzinfo=UTC) > at:
+                    continue
+                message = Timestamp()
+                message.FromDatetime(at)
+                pipe.hset(name, mapping={instant_field: message.SerializeToString()} | row)  # type: ignore[arg-type]
+            pipe.execute()
+
+    def close(self) -> None:
+        self._client.close()
+
+
+def _narrow(
+    view: ViewLayout, rows: ViewRows, events: Sequence[Any], created: Sequence[Any]
+) -> Iterator[tuple[bytes, str, bytes, Any, Any]]:
+    """One tuple a key and feature, as the tables hold them."""
+
+    def each(of: Sequence[Any]) -> Iterator[Any]:
+        return chain.from_iterable(repeat(item, len(view.features)) for item in of)
+
+    names = chain.from_iterable(repeat(view.features, len(rows.keys)))
+    return zip(each(rows.keys), names, encoded_doubles(rows.values), each(events), each(created), strict=True)
