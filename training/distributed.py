@@ -161,11 +161,13 @@ class RayGrowth:
 
 def _is_lost_worker(error: Exception) -> bool:
     """Whether a process died (its node went, it was killed, memory ran out), rather than raised."""
-    causes = [error]
+    causes: list[BaseException | None] = [error]
     if isinstance(error, WorkerGroupError):
         causes += error.worker_failures.values()
     if isinstance(error, ControllerError):
-        causes += [error.controller_failure, error.controller_failure.__cause__]
+        causes.append(error.controller_failure)
+    # One that died while it computed fails its health check, for the reason that its actor is dead.
+    causes += [getattr(cause, "health_check_failure", cause.__cause__) for cause in causes if cause]
     return any(isinstance(cause, RayActorError | WorkerCrashedError) for cause in causes)
 
 
