@@ -11,7 +11,9 @@ from .definitions import CREDIT_SERVICE as CREDIT_SERVICE
 from .errors import ContractBroken as ContractBroken
 from .errors import FeatureStoreUnavailable as FeatureStoreUnavailable
 from .errors import UnknownParty as UnknownParty
-from .identity import resolve_parties as resolve_parties
+from .errors import UnknownSource as UnknownSource
+from .identity.parties import Resolution as Resolution
+from .identity.parties import resolve_parties as resolve_parties
 from .online.layout import read_layout as read_layout
 from .online.reader import OnlineReader as OnlineReader
 from .online.reader import OnlineRows as OnlineRows
@@ -47,11 +49,13 @@ __all__ = [
     "Landing",
     "OnlineReader",
     "OnlineRows",
+    "Resolution",
     "SimulatedSource",
     "Source",
     "TableLoad",
     "UciCreditCardSource",
     "UnknownParty",
+    "UnknownSource",
     "View",
     "ViewQuery",
     "apply_definitions",

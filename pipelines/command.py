@@ -10,15 +10,12 @@ import typer
 
 from group.errors import InputError, JinkongError
 from group.libraries import prepare_libraries
-from group.settings import Settings, load_settings
+from group.settings import load_settings
+from pipelines.identity_desk import identity_app
+from pipelines.terminal import console, reporter, starting, working
 
 if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
-
-    from rich.console import Console
-
     from features import Source
-    from pipelines.progress import TerminalProgress
 
 app = typer.Typer(
     name="jinkong",
@@ -99,16 +96,20 @@ def data(
     ] = 12,
     again: AgainOption = False,
 ) -> None:
-    """Load raw tables through their contracts; bad rows go to quarantine with the reason."""
-    with _starting():
+    """Load raw tables through their contracts, bad rows to quarantine with the reason; link customers to parties."""
+    with starting():
         from pipelines.jobs.data import load_data
-        from pipelines.told import tell_data
+        from pipelines.jobs.identity import link_customers
+        from pipelines.told import tell_data, tell_identity
 
     settings = load_settings()
-    with _working(settings):
+    with working(settings):
         chosen = _source(source, path, size, seed, observed_until, horizon_months)
-        tell_data(_console(), load_data(settings, chosen, _reporter(), again=again))
+        tell_data(console(), load_data(settings, chosen, reporter(), again=again))
+        tell_identity(console(), link_customers(settings, reporter(), again=again))
 
+
+app.add_typer(identity_app, name="identity")
 
 features_app = typer.Typer(
     invoke_without_command=True,
@@ -124,13 +125,13 @@ def features(context: typer.Context, again: AgainOption = False) -> None:
     """Build the features, unless a command below is named."""
     if context.invoked_subcommand is not None:
         return
-    with _starting():
+    with starting():
         from pipelines.jobs.features import build_features
         from pipelines.told import tell_features
 
     settings = load_settings()
-    with _working(settings):
-        tell_features(_console(), build_features(settings, _reporter(), again=again))
+    with working(settings):
+        tell_features(console(), build_features(settings, reporter(), again=again))
 
 
 @features_app.command("docs")
@@ -141,7 +142,7 @@ def features_docs(
     """Print the catalogue: every feature with its unit, its source table, and which way risk moves where it grows."""
     from pipelines.feature_catalogue import tell_catalogue
 
-    tell_catalogue(_console(), views or [], written_as.value)
+    tell_catalogue(console(), views or [], written_as.value)
 
 
 @features_app.command("ui")
@@ -149,33 +150,33 @@ def features_ui(
     port: Annotated[int, typer.Option(min=1, max=65535, help="to serve on, on this machine only")] = 8888,
 ) -> None:
     """Open Feast's own web interface on what was registered here, until Ctrl-C."""
-    with _starting():
+    with starting():
         from pipelines.feature_ui import serve_feature_ui
 
-    console = _console(error=True)
-    serve_feature_ui(load_settings(), port, lambda url: console.print(f"Feast's pages: {url}", highlight=False))
+    screen = console(error=True)
+    serve_feature_ui(load_settings(), port, lambda url: screen.print(f"Feast's pages: {url}", highlight=False))
 
 
 @app.command()
 def train(again: AgainOption = False) -> None:
     """Train the credit model on Ray, validate it out of time, and make it champion in MLflow if it may be."""
-    with _starting():
+    with starting():
         from pipelines.jobs.training import train_champion
         from pipelines.told import tell_training
 
     settings = load_settings()
-    with _working(settings):
-        tell_training(_console(), train_champion(settings, _reporter(), again=again))
+    with working(settings):
+        tell_training(console(), train_champion(settings, reporter(), again=again))
 
 
 @app.command()
 def serve() -> None:
     """Serve the API until Ctrl-C. It starts without a champion too, and is ready as soon as there is one."""
-    with _starting():
+    with starting():
         from serving import serve as run
 
-    console = _console(error=True)
-    run(load_settings(), lambda url: console.print(f"The API's page: {url}/docs", highlight=False))
+    screen = console(error=True)
+    run(load_settings(), lambda url: screen.print(f"The API's page: {url}/docs", highlight=False))
 
 
 @app.command()
@@ -187,7 +188,7 @@ def demo(
     keep: Annotated[bool, typer.Option("--keep", help="leave the API up at the end")] = False,
 ) -> None:
     """Run all steps from raw data to ten scores over HTTP, below HOME/demo, and say where to look."""
-    with _starting():
+    with starting():
         from pipelines.demo import run_demo
 
     settings = load_settings()
@@ -195,7 +196,7 @@ def demo(
         raise InputError(
             "The demo runs on 'simulated' or 'uci-credit-card'; for your own tables run data, features, train."
         )
-    run_demo(settings, _source(source, path, size, seed), _reporter(), _console(), keep=keep)
+    run_demo(settings, _source(source, path, size, seed), reporter(), console(), keep=keep)
 
 
 @app.command()
@@ -206,13 +207,13 @@ def doctor(
     ] = False,
 ) -> None:
     """Check this machine and every configured address, and say what to do about what is wrong."""
-    with _starting():
+    with starting():
         from pipelines import doctor as practice
 
     if settings_list:
-        practice.tell_settings(_console())
+        practice.tell_settings(console())
         return
-    if not practice.examine(load_settings(), _console(), migrate_first=migrate):
+    if not practice.examine(load_settings(), console(), migrate_first=migrate):
         raise typer.Exit(3)
 
 
@@ -222,12 +223,12 @@ def main() -> None:
     try:
         app()
     except JinkongError as error:
-        _console(error=True).print(f"jinkong: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
+        console(error=True).print(f"jinkong: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
         sys.exit(error.exit_code)
     except OSError as error:
         where = f" {error.filename}" if error.filename else ""
         text = f"jinkong: The system refused{where}: {error.strerror or error}. Check rights and room on the disk."
-        _console(error=True).print(text, style="red", markup=False, highlight=False, soft_wrap=True)
+        console(error=True).print(text, style="red", markup=False, highlight=False, soft_wrap=True)
         sys.exit(3)
     except KeyboardInterrupt:
         sys.exit(130)
@@ -255,28 +256,3 @@ def _source(
     if observed_until is None:
         raise InputError("--source folder needs --observed-until, the day up to which all defaults are in the tables.")
     return FolderSource(path, observed_until.replace(tzinfo=UTC), horizon_months)
-
-
-def _working(settings: Settings) -> "AbstractContextManager[None]":
-    from pipelines.steps import working_in
-    from pipelines.workspace import Workspace
-
-    return working_in(Workspace.of(settings))
-
-
-def _starting() -> "AbstractContextManager[object]":
-    """A sign of life while libraries are imported, which takes seconds."""
-    return _console(error=True).status("starting")
-
-
-def _reporter() -> "TerminalProgress":
-    from pipelines.progress import TerminalProgress
-
-    return TerminalProgress()
-
-
-def _console(*, error: bool = False) -> "Console":
-    from rich.console import Console
-
-    # The stream as it is now: libraries are hushed by redirecting it, our own words are not.
-    return Console(file=sys.stderr if error else sys.stdout)

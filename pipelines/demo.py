@@ -18,12 +18,14 @@ from group.settings import Settings
 from pipelines.api_process import start_api
 from pipelines.jobs.data import load_data
 from pipelines.jobs.features import build_features
+from pipelines.jobs.identity import link_customers
 from pipelines.jobs.training import train_champion
 from pipelines.memory import peak_memory
 from pipelines.oracle import OracleComparison, compare_with_oracle
 from pipelines.progress import Reporter
+from pipelines.reports import identity_report
 from pipelines.steps import StepRecord, working_in
-from pipelines.told import tell_data, tell_features, tell_training
+from pipelines.told import tell_data, tell_features, tell_identity, tell_training
 from pipelines.workspace import Workspace
 from training import git_commit
 
@@ -52,6 +54,7 @@ def run_demo(settings: Settings, source: Source, reporter: Reporter, console: Co
     seconds: dict[str, float] = {}
     with working_in(workspace), peak_memory() as memory:
         records = _steps(own, source, reporter, console, seconds)
+        reports = {"identity": str(identity_report(own))}
         began = time.monotonic()
         oracle = compare_with_oracle(workspace)
         if oracle is not None:
@@ -72,7 +75,7 @@ def run_demo(settings: Settings, source: Source, reporter: Reporter, console: Co
             server.stop()
         seconds["serving"] = round(time.monotonic() - began, 2)
     _tell_scores(console, scores)
-    summary = _summary(source, workspace, records, oracle, scores, seconds, memory.peak_bytes)
+    summary = _summary(source, workspace, records, oracle, scores, seconds, memory.peak_bytes) | {"reports": reports}
     text = json.dumps(summary, indent=2, ensure_ascii=False)
     for path in (workspace.home / "summary.json", demo_home / "summary.json"):
         path.write_text(text)
@@ -87,6 +90,7 @@ def _steps(
     records: dict[str, StepRecord] = {}
     steps: tuple[tuple[str, Callable[[], StepRecord], Callable[[Console, StepRecord], None]], ...] = (
         ("data", lambda: load_data(settings, source, reporter), tell_data),
+        ("identity", lambda: link_customers(settings, reporter), tell_identity),
         ("features", lambda: build_features(settings, reporter), tell_features),
         ("training", lambda: train_champion(settings, reporter), tell_training),
     )
@@ -142,7 +146,7 @@ def _summary(
         "git_commit": git_commit(),
         "rows": {table: rows["kept"] for table, rows in data["tables"].items()},
         "rejected_rows": {table: rows["rejected"] for table, rows in data["tables"].items()},
-        "parties": data["parties"],
+        "identity": records["identity"].facts,
         "features": features["features"],
         "feature_rows": features["rows"],
         "online": features["online"],
@@ -170,6 +174,7 @@ def _tell_where_to_look(console: Console, settings: Settings, result: DemoResult
     home = shlex.quote(str(settings.home))
     lines = [
         f"summary      {result.summary}",
+        f"identity     {Workspace.of(settings).reports / 'identity.html'}",
         f"quarantine   {Workspace.of(settings).quarantine}",
         f"MLflow       .venv/bin/mlflow ui --backend-store-uri {shlex.quote(settings.tracking_uri)}",
     ]

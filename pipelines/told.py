@@ -18,7 +18,16 @@ def tell_data(console: Console, record: StepRecord) -> None:
             _line(console, f"{name}: {count:,} × {rule}")
     for name, columns in facts["ignored_columns"].items():
         _line(console, f"{name}: ignored {', '.join(columns)}")
-    _line(console, f"{facts['parties']:,} parties in {facts['source']}")
+
+
+def tell_identity(console: Console, record: StepRecord) -> None:
+    """How many parties the customers are, by what they were linked, and what waits for an officer."""
+    facts = record.facts
+    console.print(_title("identity", record))
+    links = ", ".join(f"{count:,} by {basis.replace('_', ' ')}" for basis, count in facts["links"].items()) or "none"
+    _line(console, f"{facts['customers']:,} customers are {facts['parties']:,} parties; links: {links}")
+    if facts["waiting"]:
+        _line(console, f"{facts['waiting']:,} pairs wait for an officer: jinkong identity review")
 
 
 def tell_features(console: Console, record: StepRecord) -> None:

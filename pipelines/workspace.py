@@ -73,6 +73,11 @@ class Workspace:
         return self.training / "test_pd.parquet"
 
     @property
+    def reports(self) -> Path:
+        """Reports as HTML."""
+        return self.home / "reports"
+
+    @property
     def steps(self) -> Path:
         """What each step did last, and from what."""
         return self.home / "steps"

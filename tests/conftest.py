@@ -78,11 +78,13 @@ def small_group_settings() -> Settings:
     from features.sources.deliveries import SimulatedSource
     from pipelines.jobs.data import load_data
     from pipelines.jobs.features import build_features
+    from pipelines.jobs.identity import link_customers
     from pipelines.steps import working_in
 
     settings = load_settings({}).at(CACHE / "small")
     with working_in(Workspace.of(settings)):
         load_data(settings, SimulatedSource("small"), NoProgress())
+        link_customers(settings, NoProgress())
         build_features(settings, NoProgress())
     return settings
 

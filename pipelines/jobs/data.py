@@ -1,9 +1,9 @@
-"""Job: from a source to canonical tables with resolved parties."""
+"""Job: from a source to canonical tables."""
 
 import shutil
 from typing import Any
 
-from features import CONTRACTS, Landing, Source, load_tables, resolve_parties, table_files, write_report
+from features import CONTRACTS, Landing, Source, load_tables, table_files, write_report
 from group.settings import Settings
 from pipelines.progress import Reporter
 from pipelines.steps import StepRecord, fingerprint, run_step
@@ -13,7 +13,7 @@ STEP = "data"
 
 
 def load_data(settings: Settings, source: Source, reporter: Reporter, *, again: bool = False) -> StepRecord:
-    """Deliver, validate, resolve. The facts: rows read, kept and rejected by table, and the number of parties.
+    """Deliver and validate. The facts: rows read, kept and rejected by table.
 
     Raises:
         UnreadableFile: a file cannot be read.
@@ -42,7 +42,6 @@ def load_data(settings: Settings, source: Source, reporter: Reporter, *, again: 
                 rejected_share_limit=settings.rejected_share_limit,
                 progress=lambda _table: advance(1),
             )
-        parties = resolve_parties(workspace.canonical)
         delivery.manifest.write(workspace.data)
         loads = [*delivery.loads, *loads]
         write_report(loads, workspace.load_report)
@@ -54,9 +53,6 @@ def load_data(settings: Settings, source: Source, reporter: Reporter, *, again: 
             },
             "broken_rules": {load.table: load.broken_rules for load in loads if load.broken_rules},
             "ignored_columns": {load.table: list(load.ignored_columns) for load in loads if load.ignored_columns},
-            "parties": parties,
         }
 
-    return run_step(
-        workspace, STEP, wanted, work, still_there=(workspace.canonical / "parties").is_dir, again=again
-    )  # fmt: skip
+    return run_step(workspace, STEP, wanted, work, still_there=workspace.canonical.is_dir, again=again)

@@ -7,6 +7,7 @@ from typing import Any
 
 from features import (
     VIEWS,
+    UnknownSource,
     ViewQuery,
     apply_definitions,
     compute_views,
@@ -18,7 +19,7 @@ from features import (
     snapshot_instants,
 )
 from group.settings import Settings
-from pipelines.jobs import data
+from pipelines.jobs import identity
 from pipelines.progress import Reporter
 from pipelines.steps import StepRecord, fingerprint, last_record, run_step
 from pipelines.workspace import Workspace
@@ -39,10 +40,12 @@ def build_features(settings: Settings, reporter: Reporter, *, again: bool = Fals
     """
     workspace = Workspace.of(settings)
     manifest = read_manifest(workspace.data)
-    loaded = last_record(workspace, data.STEP)
+    linked = last_record(workspace, identity.STEP)
+    if linked is None:
+        raise UnknownSource(f"The customers in {workspace.data} were not linked; run `jinkong data` again.")
     # The online store's address is hashed, never written down: it may hold a password.
     wanted = fingerprint(
-        loaded.fingerprint if loaded else None,
+        linked.fingerprint,
         settings.online_store_url,
         settings.feature_partitions,
         code=("features", "group"),

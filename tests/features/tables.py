@@ -70,6 +70,12 @@ def a_statement(at: datetime, **changes: Any) -> dict[str, Any]:
     return _STATEMENT | {"event_timestamp": at, "created_timestamp": at + timedelta(days=1)} | changes
 
 
+def a_default(at: datetime, **changes: Any) -> dict[str, Any]:
+    """A loan that defaulted at ``at``."""
+    row = {"legal_entity": "consumer", "customer_id": "C1", "loan_id": "L1", "reason": "90 days past due"}
+    return row | {"event_timestamp": at, "created_timestamp": at} | changes
+
+
 def a_transaction(number: int, at: datetime, **changes: Any) -> dict[str, Any]:
     """A booking that was known at once, unless said otherwise."""
     row = {"transaction_id": f"T{number}", "event_timestamp": at, "created_timestamp": at}

@@ -14,11 +14,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from features import resolve_parties
 from features.catalogue import VIEWS
 from features.catalogue.trade import TRADE
 from features.compute import ViewQuery, compute_views
 from features.errors import ContractBroken
-from features.identity import resolve_parties
 from features.window_sql import window_sql
 from features.windows import (
     Aggregate,

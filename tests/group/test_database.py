@@ -10,6 +10,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Column, Integer, MetaData, Table, insert, inspect, select
 
+from features.identity import rulings
 from group import audit
 from group.database import (
     DatabaseUnavailable,
@@ -23,7 +24,8 @@ from group.database import (
 
 
 def test_migrations_make_the_tables_that_the_code_declares(database_url: str) -> None:
-    assert audit.audit_log.metadata is metadata
+    # All rooms that declare tables.
+    assert {table.metadata for table in (audit.audit_log, rulings.identity_rulings)} == {metadata}
     engine = open_database(database_url)
     migrate(engine)
     require_current(engine)
@@ -50,7 +52,7 @@ def test_migrations_can_be_undone_and_done_again(database_url: str) -> None:
 def test_a_database_without_this_versions_tables_says_what_to_do(database_url: str) -> None:
     engine = open_database(database_url)
     with pytest.raises(
-        DatabaseUnavailable, match=r"is at migration none, this version needs 0001; run `jinkong doctor"
+        DatabaseUnavailable, match=r"is at migration none, this version needs 0002; run `jinkong doctor"
     ):
         require_current(engine)
     engine.dispose()
