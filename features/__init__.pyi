@@ -1,8 +1,12 @@
 from .catalogue.views import VIEWS as VIEWS
 from .catalogue.views import View as View
 from .catalogue.views import risk_directions as risk_directions
+from .compute import Fingerprints as Fingerprints
 from .compute import ViewQuery as ViewQuery
 from .compute import compute_views as compute_views
+from .compute import computed_instants as computed_instants
+from .compute import feature_file as feature_file
+from .compute import rows_if_current as rows_if_current
 from .contracts import CONTRACTS as CONTRACTS
 from .contracts import TableLoad as TableLoad
 from .contracts import load_tables as load_tables
@@ -12,6 +16,8 @@ from .errors import ContractBroken as ContractBroken
 from .errors import FeatureStoreUnavailable as FeatureStoreUnavailable
 from .errors import UnknownParty as UnknownParty
 from .errors import UnknownSource as UnknownSource
+from .fingerprints import canonical_state as canonical_state
+from .fingerprints import feature_fingerprints as feature_fingerprints
 from .identity.parties import Resolution as Resolution
 from .identity.parties import resolve_parties as resolve_parties
 from .online.layout import read_layout as read_layout
@@ -45,6 +51,7 @@ __all__ = [
     "VIEWS",
     "ContractBroken",
     "FeatureStoreUnavailable",
+    "Fingerprints",
     "FolderSource",
     "Landing",
     "OnlineReader",
@@ -59,9 +66,13 @@ __all__ = [
     "View",
     "ViewQuery",
     "apply_definitions",
+    "canonical_state",
     "compute_views",
     "compute_views_on_ray",
+    "computed_instants",
     "feast_home",
+    "feature_file",
+    "feature_fingerprints",
     "forget",
     "load_tables",
     "materialise",
@@ -74,6 +85,7 @@ __all__ = [
     "read_manifest",
     "resolve_parties",
     "risk_directions",
+    "rows_if_current",
     "service_features",
     "snapshot_instants",
     "table_files",

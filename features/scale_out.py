@@ -4,10 +4,11 @@ import shutil
 from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from itertools import product
 from pathlib import Path
 from typing import Any
 
-from features.compute import ViewQuery, compute_views
+from features.compute import Fingerprints, ViewQuery, compute_views, feature_file, rows_if_current
 from features.partitions import partition_by_party
 
 
@@ -21,6 +22,7 @@ def compute_views_on_ray(
     scratch: Path,
     threads: int,
     memory_limit: str = "",
+    fingerprints: Fingerprints | None = None,
     progress: Callable[[int], None] = lambda _rows: None,
 ) -> dict[str, int]:
     """Write ``features/<view>/as_of_<date>.partition-<n>.parquet``; return the rows of each view.
@@ -37,6 +39,7 @@ def compute_views_on_ray(
         scratch: a folder for the partitioned tables, removed at the end.
         threads: of the partitioning.
         memory_limit: of one query, such as ``2GB``.
+        fingerprints: of ``feature_fingerprints``; files that were computed from the same are left as they are.
         progress: is told the rows of each partition once it is done.
 
     Raises:
@@ -45,15 +48,20 @@ def compute_views_on_ray(
     import ray  # noqa: PLC0415 - a group that fits one process never pays for it
 
     tables = sorted({"customers"} | {query.table for query in queries})
-    rows: Counter[str] = Counter({query.name: 0 for query in queries})
+    suffixes = [f".partition-{number:04d}" for number in range(partitions)]
+    rows = _current_rows(queries, features, instants, suffixes, fingerprints or {})
+    if rows is not None:
+        progress(sum(rows.values()))
+        return dict(rows)
+    rows = Counter({query.name: 0 for query in queries})
     task = ray.remote(num_cpus=1, max_retries=2)(_compute_partition)
     try:
         folders = partition_by_party(
             canonical, scratch, tables, partitions, threads=threads, memory_limit=memory_limit
         )  # fmt: skip
         waiting = [
-            task.remote(queries, str(folder), str(features), instants, memory_limit, f".{folder.name}")
-            for folder in folders
+            task.remote(queries, str(folder), str(features), instants, memory_limit, suffix, fingerprints)
+            for folder, suffix in zip(folders, suffixes, strict=True)
         ]
         while waiting:
             done, waiting = ray.wait(waiting)
@@ -72,7 +80,33 @@ def _compute_partition(
     instants: Sequence[datetime],
     memory_limit: str,
     suffix: str,
+    fingerprints: Fingerprints | None,
 ) -> dict[str, Any]:
     return compute_views(
-        queries, Path(canonical), Path(features), instants, threads=1, memory_limit=memory_limit, suffix=suffix
+        queries,
+        Path(canonical),
+        Path(features),
+        instants,
+        threads=1,
+        memory_limit=memory_limit,
+        suffix=suffix,
+        fingerprints=fingerprints,
     )
+
+
+def _current_rows(
+    queries: Sequence[ViewQuery],
+    features: Path,
+    instants: Sequence[datetime],
+    suffixes: Sequence[str],
+    fingerprints: Fingerprints,
+) -> Counter[str] | None:
+    """The rows of each view where every file is current; None as soon as one is not, as the tables are needed then."""
+    rows: Counter[str] = Counter()
+    for query, instant, suffix in product(queries, instants, suffixes):
+        mark = fingerprints.get((query.name, instant), "")
+        found = rows_if_current(feature_file(features, query.name, instant, suffix), mark)
+        if found is None:
+            return None
+        rows[query.name] += found
+    return rows

@@ -11,8 +11,10 @@ _WARM_UP_DAYS: Final = 150
 """History that the first instant must have behind it; a shorter one would mostly hold empty windows."""
 
 
-def snapshot_instants(canonical: Path) -> list[datetime]:
+def snapshot_instants(canonical: Path, now: datetime | None = None) -> list[datetime]:
     """Month starts (UTC midnight), ascending, from the warm-up to the first one after the last statement.
+
+    None lies after ``now`` (the clock's time if left out): what is not over yet is computed day by day.
 
     Raises:
         ContractBroken: there are no statements.
@@ -28,7 +30,11 @@ def snapshot_instants(canonical: Path) -> list[datetime]:
     instants = [final]
     while (earlier := plus_months(instants[0], -1)) >= start:
         instants.insert(0, earlier)
-    return instants
+    return [instant for instant in instants if instant <= (now or datetime.now(UTC))] or [_midnight(last)]
+
+
+def _midnight(instant: datetime) -> datetime:
+    return instant.replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 def month_start_after(instant: datetime) -> datetime:

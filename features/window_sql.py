@@ -75,6 +75,7 @@ WITH seen_rows AS (
     WHERE event_timestamp <= $as_of
       AND event_timestamp > make_timestamptz(epoch_us($as_of) - {view.history_days * _DAY_US})
       AND created_timestamp <= $as_of
+      AND (superseded_at IS NULL OR superseded_at > $as_of)
 ),
 slots AS (
     SELECT

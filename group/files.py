@@ -24,7 +24,7 @@ def written_whole(path: Path) -> Iterator[Path]:
             os.fsync(file.fileno())
         part.chmod(0o644)
         part.replace(path)
-        _keep_name(path.parent)
+        sync_folder(path.parent)
     except BaseException:
         part.unlink(missing_ok=True)
         raise
@@ -36,7 +36,8 @@ def write_text_whole(path: Path, text: str) -> None:
         part.write_text(text, encoding="utf-8")
 
 
-def _keep_name(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Make the names in ``folder`` last: after this, a crash does not undo a rename."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

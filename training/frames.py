@@ -76,12 +76,15 @@ WITH on_the_books AS (
     JOIN windows
       ON statements.event_timestamp <= windows.as_of
      AND statements.created_timestamp <= windows.as_of
+     AND (statements.superseded_at IS NULL OR statements.superseded_at > windows.as_of)
      AND epoch_us(windows.as_of) - epoch_us(statements.event_timestamp) < $recent
 ),
 first_default AS (
     SELECT defaults.legal_entity, parties.party_id, min(defaults.event_timestamp) AS defaulted_at
     FROM read_parquet($defaults) AS defaults
     JOIN read_parquet($parties) AS parties USING (legal_entity, customer_id)
+    -- What happened is told by the last correction.
+    WHERE defaults.superseded_at IS NULL
     GROUP BY ALL
 )
 SELECT

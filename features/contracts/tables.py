@@ -73,7 +73,8 @@ def _contract(
             "created_timestamp": pa.Column(INSTANT),
         },
         checks=pa.Check(_known_after_it_happened, error="created_timestamp is not before event_timestamp"),
-        unique=["legal_entity", *key],
+        # A row with the same key that was learnt at another time corrects the earlier one.
+        unique=list(dict.fromkeys(["legal_entity", *key, "created_timestamp"])),
         name=name,
     )
     return TableContract(name, schema, ("legal_entity", *key), of_customers)

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
 
 import pandera.errors
@@ -44,15 +45,22 @@ class Verdict:
     rejections: pl.DataFrame
     rows_rejected: int
     ignored_columns: tuple[str, ...]
+    rows_rejected_for_now: int = 0
+    """Rejected rows that may be right another day: of customers not known yet, or of dates in the future."""
 
 
 def validate(
-    frame: pl.DataFrame, contract: TableContract, file: str, *, known_customers: pl.DataFrame | None = None
+    frame: pl.DataFrame,
+    contract: TableContract,
+    file: str,
+    *,
+    known_customers: pl.DataFrame | None = None,
+    now: datetime | None = None,
 ) -> Verdict:
     """Sort the rows of ``frame`` into kept and rejected. Every broken rule is reported, not only the first.
 
     Texts (from CSV) are parsed into the contract's types. With ``known_customers`` (``legal_entity``,
-    ``customer_id``), a row about any other customer is rejected.
+    ``customer_id``), a row about any other customer is rejected; with ``now``, one that was learnt after it.
 
     Raises:
         ContractBroken: a column of the contract is missing.
@@ -71,8 +79,12 @@ def validate(
         *(_unparsed(raw, typed, name, types[name]) for name in types),
         _rule_breaks(typed, contract),
     ]
+    for_now = [_no_rejections()]
     if known_customers is not None and contract.refers_to_customers:
-        rejections.append(_unknown_customers(typed, known_customers))
+        for_now.append(_unknown_customers(typed, known_customers))
+    if now is not None:
+        for_now.append(_from_the_future(typed, now))
+    rejections += for_now
     broken = pl.concat(rejections)
     # A value that could not be parsed is null now; that it is missing as well is no second fault.
     broken = broken.unique(subset=[ROW_NUMBER, "column"], keep="first", maintain_order=True).sort(ROW_NUMBER)
@@ -83,6 +95,7 @@ def validate(
         rejections=_with_raw_row(broken, raw, file),
         rows_rejected=len(bad_rows),
         ignored_columns=tuple(name for name in frame.columns if name not in types),
+        rows_rejected_for_now=pl.concat(for_now)[ROW_NUMBER].n_unique(),
     )
 
 
@@ -200,6 +213,16 @@ def _unknown_customers(typed: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame
         column=pl.lit("customer_id"),
         value=pl.col("customer_id"),
         rule=pl.lit("is a customer of the legal entity in table 'customers'"),
+    ).cast(_no_rejections().schema)  # fmt: skip
+
+
+def _from_the_future(typed: pl.DataFrame, now: datetime) -> pl.DataFrame:
+    late = typed.filter(pl.col("created_timestamp") > now)
+    return late.select(
+        ROW_NUMBER,
+        column=pl.lit("created_timestamp"),
+        value=pl.col("created_timestamp").dt.to_string("iso:strict"),
+        rule=pl.lit("is not in the future"),
     ).cast(_no_rejections().schema)  # fmt: skip
 
 

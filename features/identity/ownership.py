@@ -87,6 +87,7 @@ def group_exposures(canonical: Path, as_of: datetime) -> pl.DataFrame:
         FROM (
             FROM read_parquet($statements)
             WHERE event_timestamp <= $as_of AND created_timestamp <= $as_of
+              AND (superseded_at IS NULL OR superseded_at > $as_of)
             QUALIFY row_number() OVER (
                 PARTITION BY legal_entity, loan_id ORDER BY event_timestamp DESC, created_timestamp DESC
             ) = 1

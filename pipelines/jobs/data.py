@@ -3,7 +3,7 @@
 import shutil
 from typing import Any
 
-from features import CONTRACTS, Landing, Source, load_tables, table_files, write_report
+from features import CONTRACTS, Landing, Source, UnknownSource, load_tables, read_manifest, table_files, write_report
 from group.settings import Settings
 from pipelines.progress import Reporter
 from pipelines.steps import StepRecord, fingerprint, run_step
@@ -25,9 +25,11 @@ def load_data(settings: Settings, source: Source, reporter: Reporter, *, again: 
         wanted = fingerprint(source.identity(), settings.rejected_share_limit, code=("features", "group"))
 
     def work() -> dict[str, Any]:
-        for folder in (workspace.data, workspace.truth):
+        if _source_before(workspace) != source.name:
+            shutil.rmtree(workspace.data, ignore_errors=True)
+        for folder in (workspace.raw, workspace.truth):
             shutil.rmtree(folder, ignore_errors=True)
-        workspace.quarantine.mkdir(parents=True)
+        workspace.quarantine.mkdir(parents=True, exist_ok=True)
         landing = Landing(
             workspace.raw, workspace.truth, workspace.quarantine, settings.rejected_share_limit, settings.threads
         )
@@ -52,7 +54,17 @@ def load_data(settings: Settings, source: Source, reporter: Reporter, *, again: 
                 for load in loads
             },
             "broken_rules": {load.table: load.broken_rules for load in loads if load.broken_rules},
+            "files": {
+                load.table: {"loaded": load.files - load.files_reused, "reused": load.files_reused} for load in loads
+            },
             "ignored_columns": {load.table: list(load.ignored_columns) for load in loads if load.ignored_columns},
         }
 
     return run_step(workspace, STEP, wanted, work, still_there=workspace.canonical.is_dir, again=again)
+
+
+def _source_before(workspace: Workspace) -> str | None:
+    try:
+        return read_manifest(workspace.data).source
+    except UnknownSource:
+        return None

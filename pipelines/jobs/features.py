@@ -1,21 +1,29 @@
 """Job: from canonical tables to feature rows in Feast, offline and online."""
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from features import (
     VIEWS,
+    Fingerprints,
     UnknownSource,
     ViewQuery,
     apply_definitions,
+    canonical_state,
     compute_views,
     compute_views_on_ray,
+    computed_instants,
+    feature_file,
+    feature_fingerprints,
     forget,
     materialise,
     open_store,
     read_manifest,
+    rows_if_current,
     snapshot_instants,
 )
 from group.settings import Settings
@@ -28,13 +36,16 @@ from training import ray_session
 STEP = "features"
 
 
-def build_features(settings: Settings, reporter: Reporter, *, again: bool = False) -> StepRecord:
-    """Compute every view whose table was loaded at every month start, register them, bring the latest online.
+def build_features(
+    settings: Settings, reporter: Reporter, *, again: bool = False, as_of: datetime | None = None
+) -> StepRecord:
+    """Compute what is not current of every view whose table was loaded, register it, bring the latest online.
 
-    The facts: rows and number of features by view, parties online by view, first and last instant.
+    The instants are the month starts, those that were computed before (of a day, or a backfill), and ``as_of``. The
+    facts: rows and number of features by view, parties online by view, first and last instant, files computed.
 
     Raises:
-        UnknownSource: no data were loaded.
+        UnknownSource: no data were loaded, or their customers were not linked.
         FeatureStoreUnavailable: the online store does not answer.
         MaterialisationIncomplete: rows are missing online.
     """
@@ -46,31 +57,72 @@ def build_features(settings: Settings, reporter: Reporter, *, again: bool = Fals
     # The online store's address is hashed, never written down: it may hold a password.
     wanted = fingerprint(
         linked.fingerprint,
+        canonical_state(workspace.canonical),
         settings.online_store_url,
         settings.feature_partitions,
+        as_of,
         code=("features", "group"),
     )
 
     def work() -> dict[str, Any]:
-        views = [view for view in VIEWS if any((workspace.canonical / view.query.table).glob("*.parquet"))]
-        instants = snapshot_instants(workspace.canonical)
-        shutil.rmtree(workspace.features, ignore_errors=True)
-        rows = _compute(settings, workspace, [view.query for view in views], instants, reporter)
+        queries = loaded_queries(workspace)
         _forget_another_source(workspace, settings, manifest.source)
+        if again:
+            shutil.rmtree(workspace.features, ignore_errors=True)
+        months = snapshot_instants(workspace.canonical)
+        chosen = {*months, *computed_instants(workspace.features), *([as_of] if as_of else [])}
+        instants = sorted(chosen)
+        computed = compute_features(settings, queries, instants, reporter)
         store = open_store(settings)
         counts = apply_definitions(store, workspace.features)
-        with reporter.bar("bringing features online", len(views)) as advance:
+        with reporter.bar("bringing features online", len(queries)) as advance:
             online = materialise(settings, workspace.features, instants[-1], progress=lambda _view: advance(1))
         return {
             "source": manifest.source,
-            "rows": rows,
+            "rows": computed.rows,
             "features": counts,
             "online": online,
             "first_instant": instants[0].isoformat(),
             "last_instant": instants[-1].isoformat(),
+            "instants": len(instants),
+            "files": computed.files,
+            "files_computed": computed.files_computed,
         }
 
     return run_step(workspace, STEP, wanted, work, still_there=workspace.features.is_dir, again=again)
+
+
+@dataclass(frozen=True, slots=True)
+class Computed:
+    """The rows of each view, and how many of the files that hold them were computed now."""
+
+    rows: dict[str, int]
+    files: int
+    files_computed: int
+
+
+def loaded_queries(workspace: Workspace) -> list[ViewQuery]:
+    """The queries of the views whose table was loaded."""
+    return [view.query for view in VIEWS if any((workspace.canonical / view.query.table).glob("*.parquet"))]
+
+
+def compute_features(
+    settings: Settings, queries: Sequence[ViewQuery], instants: Sequence[datetime], reporter: Reporter
+) -> Computed:
+    """Compute what is not current, in this process or by partition on Ray where the settings ask for several."""
+    workspace = Workspace.of(settings)
+    partitions = settings.feature_partitions
+    marks = feature_fingerprints(queries, workspace.canonical, instants, partitions=partitions)
+    suffixes = [""] if partitions == 1 else [f".partition-{number:04d}" for number in range(partitions)]
+    files = {
+        feature_file(workspace.features, view, instant, suffix): mark
+        for (view, instant), mark in marks.items()
+        for suffix in suffixes
+    }
+    waiting = sum(rows_if_current(path, mark) is None for path, mark in files.items())
+    rows = _compute(settings, workspace, queries, instants, marks, reporter)
+    _remove_others(workspace, files)
+    return Computed(rows, len(files), waiting)
 
 
 def _compute(
@@ -78,9 +130,9 @@ def _compute(
     workspace: Workspace,
     queries: Sequence[ViewQuery],
     instants: Sequence[datetime],
+    marks: Fingerprints,
     reporter: Reporter,
 ) -> dict[str, int]:
-    """In this process, or by partition on Ray where the settings ask for more than one."""
     if settings.feature_partitions == 1:
         with reporter.bar("windowed features", len(queries) * len(instants)) as advance:
             return compute_views(
@@ -90,6 +142,7 @@ def _compute(
                 instants,
                 threads=settings.threads,
                 memory_limit=settings.memory_limit,
+                fingerprints=marks,
                 progress=lambda _view, _instant: advance(1),
             )
     with ray_session(settings), reporter.bar("features by partition", settings.feature_partitions) as advance:
@@ -102,13 +155,23 @@ def _compute(
             scratch=workspace.scratch / "partitions",
             threads=settings.threads,
             memory_limit=settings.memory_limit,
+            fingerprints=marks,
             progress=lambda _rows: advance(1),
         )
+
+
+def _remove_others(workspace: Workspace, files: Collection[Path]) -> None:
+    """Files of the same instants by another number of partitions would hold their rows twice."""
+    stems = {(path.parent, path.name.split(".")[0]) for path in files}
+    for path in workspace.features.glob("*/*.parquet"):
+        if path not in files and (path.parent, path.name.split(".")[0]) in stems:
+            path.unlink()
 
 
 def _forget_another_source(workspace: Workspace, settings: Settings, source: str) -> None:
     """Another data set's parties must not be scored beside this one's."""
     marker = workspace.online_source
     if marker.is_file() and marker.read_text() != source:
+        shutil.rmtree(workspace.features, ignore_errors=True)
         forget(open_store(settings))
     marker.write_text(source)

@@ -9,6 +9,7 @@ from typing import Any
 import polars as pl
 
 from features.contracts import CONTRACTS
+from features.contracts.tables import INSTANT
 
 JOINED = datetime(2024, 1, 1, tzinfo=UTC)
 
@@ -109,4 +110,5 @@ def write(canonical: Path, table: str, rows: Sequence[dict[str, Any]]) -> None:
     """Write rows as the table's one file."""
     folder = canonical / table
     folder.mkdir(parents=True, exist_ok=True)
-    frame(table, rows).write_parquet(folder / "part-00000.parquet")
+    rows_of_table = frame(table, rows).with_columns(superseded_at=pl.lit(None, INSTANT))
+    rows_of_table.write_parquet(folder / "part-00000.parquet")

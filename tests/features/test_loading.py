@@ -36,7 +36,7 @@ def test_read_is_kept_plus_rejected_and_the_quarantine_says_why(tmp_path: Path) 
     counts = load(tmp_path, raw_folder(tmp_path / "raw", bad_statements=1))
     assert counts == {"customers": (1, 1, 0), "statements": (100, 99, 1), "defaults": (0, 0, 0)}
     assert pl.read_parquet(tmp_path / "canonical/statements/*.parquet").height == 99
-    [record] = pl.read_parquet(tmp_path / "quarantine/statements.parquet").to_dicts()
+    [record] = pl.read_parquet(tmp_path / "quarantine/statements/*.parquet").to_dicts()
     assert (record["file"], record["row_number"], record["column"], record["value"], record["rule"]) == (
         "statements.csv", 1, "amount_paid", "-1.00", "is not negative",
     )  # fmt: skip
@@ -46,7 +46,7 @@ def test_more_rejected_rows_than_allowed_fail_the_load_and_keep_the_quarantine(t
     raw = raw_folder(tmp_path / "raw", bad_statements=5)
     with pytest.raises(ContractBroken, match=r"5 of 100 rows were rejected \(5\.00%, allowed are 1\.00%\): 5 × amount"):
         load(tmp_path, raw)
-    assert pl.read_parquet(tmp_path / "quarantine/statements.parquet").height == 5
+    assert pl.read_parquet(tmp_path / "quarantine/statements/*.parquet").height == 5
     assert load(tmp_path, raw, limit=0.05)["statements"] == (100, 95, 5)
 
 
@@ -70,5 +70,5 @@ def test_a_key_in_two_files_is_found(tmp_path: Path) -> None:
 def test_a_second_load_leaves_nothing_of_the_first(tmp_path: Path) -> None:
     load(tmp_path, raw_folder(tmp_path / "raw", bad_statements=1))
     load(tmp_path, raw_folder(tmp_path / "raw2"))
-    assert pl.read_parquet(tmp_path / "quarantine/statements.parquet").height == 0
+    assert not list((tmp_path / "quarantine").rglob("*.parquet"))
     assert pl.read_parquet(tmp_path / "canonical/statements/*.parquet").height == 100

@@ -1,0 +1,55 @@
+"""What feature rows depend on: a view's query and the canonical rows that were known at the instant, no later ones.
+
+A day's new data leave earlier instants as they are, so only what a delivery really touches is computed again: its own
+day, and the days of records that came with an older ``created_timestamp``.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from datetime import datetime
+from importlib.metadata import version
+from pathlib import Path
+
+import polars as pl
+
+from features.compute import Fingerprints, ViewQuery
+from features.contracts.ledger import read_ledger, table_state
+from features.window_sql import VISIBLE_SQL
+
+
+def feature_fingerprints(
+    queries: Sequence[ViewQuery], canonical: Path, instants: Sequence[datetime], *, partitions: int = 1
+) -> Fingerprints:
+    """The fingerprint of each view at each instant."""
+    ledger = read_ledger(canonical)
+    parties = _parties_known(canonical, instants)
+    found = {}
+    for instant in instants:
+        customers = table_state(canonical, ledger, "customers", instant)
+        states = {table: table_state(canonical, ledger, table, instant) for table in {q.table for q in queries}}
+        for query in queries:
+            depends = (query.sql, VISIBLE_SQL, version("duckdb"), partitions, parties[instant], customers)
+            text = repr((*depends, states[query.table], instant.isoformat()))
+            found[query.name, instant] = hashlib.sha256(text.encode()).hexdigest()
+    return found
+
+
+def canonical_state(canonical: Path) -> str:
+    """Changes whenever any canonical table does, pushed events and parties among them."""
+    digest = hashlib.sha256()
+    for path in [canonical / "ledger.json", *sorted(canonical.glob("*/*.pushed.parquet")), *_party_files(canonical)]:
+        if path.is_file():
+            digest.update(path.name.encode() + path.read_bytes())
+    return digest.hexdigest()
+
+
+def _party_files(canonical: Path) -> list[Path]:
+    return sorted((canonical / "parties").glob("*.parquet"))
+
+
+def _parties_known(canonical: Path, instants: Sequence[datetime]) -> dict[datetime, str]:
+    """Of each instant a hash of the parties that were known by then."""
+    parties = pl.read_parquet(_party_files(canonical)).sort("created_timestamp", "legal_entity", "customer_id")
+    rows = parties.hash_rows().to_numpy()
+    known = {instant: int((parties["created_timestamp"] <= instant).sum()) for instant in instants}
+    return {instant: hashlib.sha256(rows[:count].tobytes()).hexdigest() for instant, count in known.items()}
