@@ -23,6 +23,9 @@ from .identity.parties import resolve_parties as resolve_parties
 from .online.layout import read_layout as read_layout
 from .online.reader import OnlineReader as OnlineReader
 from .online.reader import OnlineRows as OnlineRows
+from .push import Pushed as Pushed
+from .push import PushTarget as PushTarget
+from .push import push as push
 from .query import query as query
 from .scale_out import compute_views_on_ray as compute_views_on_ray
 from .snapshots import plus_months as plus_months
@@ -56,6 +59,8 @@ __all__ = [
     "Landing",
     "OnlineReader",
     "OnlineRows",
+    "PushTarget",
+    "Pushed",
     "Resolution",
     "SimulatedSource",
     "Source",
@@ -80,6 +85,7 @@ __all__ = [
     "open_store",
     "plus_months",
     "point_in_time_frame",
+    "push",
     "query",
     "read_layout",
     "read_manifest",

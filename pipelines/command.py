@@ -11,6 +11,7 @@ import typer
 from group.errors import InputError, JinkongError
 from group.libraries import prepare_libraries
 from group.settings import load_settings
+from pipelines.feature_desk import features_app
 from pipelines.identity_desk import identity_app
 from pipelines.terminal import console, reporter, starting, working
 
@@ -44,14 +45,6 @@ class SizeName(str, Enum):  # noqa: UP042
     small = "small"
     medium = "medium"
     large = "large"
-
-
-class CatalogueFormat(str, Enum):  # noqa: UP042
-    """How the feature catalogue is written."""
-
-    table = "table"
-    markdown = "markdown"
-    json = "json"
 
 
 SourceOption = Annotated[
@@ -110,51 +103,7 @@ def data(
 
 
 app.add_typer(identity_app, name="identity")
-
-features_app = typer.Typer(
-    invoke_without_command=True,
-    help="Compute windowed features at every month start, register them in Feast, bring the latest online.\n\n"
-    "Each view is one query over one table: a row for each party as each company sees it. "
-    "[bold]docs[/bold] prints what every feature is; [bold]ui[/bold] opens Feast's own pages.",
-)
 app.add_typer(features_app, name="features")
-
-
-@features_app.callback()
-def features(context: typer.Context, again: AgainOption = False) -> None:
-    """Build the features, unless a command below is named."""
-    if context.invoked_subcommand is not None:
-        return
-    with starting():
-        from pipelines.jobs.features import build_features
-        from pipelines.told import tell_features
-
-    settings = load_settings()
-    with working(settings):
-        tell_features(console(), build_features(settings, reporter(), again=again))
-
-
-@features_app.command("docs")
-def features_docs(
-    views: Annotated[list[str] | None, typer.Argument(help="names of views; all if none is given")] = None,
-    written_as: Annotated[CatalogueFormat, typer.Option("--format", help="how to write it")] = CatalogueFormat.table,
-) -> None:
-    """Print the catalogue: every feature with its unit, its source table, and which way risk moves where it grows."""
-    from pipelines.feature_catalogue import tell_catalogue
-
-    tell_catalogue(console(), views or [], written_as.value)
-
-
-@features_app.command("ui")
-def features_ui(
-    port: Annotated[int, typer.Option(min=1, max=65535, help="to serve on, on this machine only")] = 8888,
-) -> None:
-    """Open Feast's own web interface on what was registered here, until Ctrl-C."""
-    with starting():
-        from pipelines.feature_ui import serve_feature_ui
-
-    screen = console(error=True)
-    serve_feature_ui(load_settings(), port, lambda url: screen.print(f"Feast's pages: {url}", highlight=False))
 
 
 @app.command()

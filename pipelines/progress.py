@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol
@@ -37,3 +37,11 @@ class TerminalProgress:
         with Progress(*columns, console=self.console, transient=True, disable=not self.console.is_terminal) as progress:
             task = progress.add_task(description, total=total)
             yield partial(progress.advance, task)
+
+
+class Silence:
+    """A reporter that shows nothing: within a step whose own progress is shown."""
+
+    def bar(self, description: str, total: float | None) -> AbstractContextManager[Callable[[float], None]]:  # noqa: ARG002
+        """Nothing; what it yields does nothing."""
+        return nullcontext(lambda _amount: None)

@@ -41,6 +41,7 @@ def tell_features(console: Console, record: StepRecord) -> None:
     first, last = facts["first_instant"][:10], facts["last_instant"][:10]
     months = f"at {last}, which" if first == last else f"at month starts from {first} to {last}; the last"
     _line(console, f"{months} is online")
+    _line(console, f"{facts['files_computed']:,} of {facts['files']:,} files had to be computed")
 
 
 def tell_training(console: Console, record: StepRecord) -> None:

@@ -20,6 +20,7 @@ from group.libraries import prepare_libraries
 prepare_libraries()
 
 from group.settings import Settings, load_settings  # noqa: E402
+from pipelines.progress import Silence  # noqa: E402
 from pipelines.workspace import Workspace  # noqa: E402
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -52,26 +53,6 @@ def settings(tmp_path: Path) -> Settings:
     return load_settings({}).at(tmp_path / "home")
 
 
-class NoProgress:
-    """A reporter that shows nothing."""
-
-    def bar(self, description: str, total: float | None) -> "Silent":
-        return Silent()
-
-
-class Silent:
-    """A bar that nobody sees."""
-
-    def __enter__(self) -> "Silent":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        return None
-
-    def __call__(self, amount: float) -> None:
-        return None
-
-
 @pytest.fixture(scope="session")
 def small_group_settings() -> Settings:
     """The small simulated group with its features built and online, made once for each state of the code."""
@@ -83,9 +64,9 @@ def small_group_settings() -> Settings:
 
     settings = load_settings({}).at(CACHE / "small")
     with working_in(Workspace.of(settings)):
-        load_data(settings, SimulatedSource("small"), NoProgress())
-        link_customers(settings, NoProgress())
-        build_features(settings, NoProgress())
+        load_data(settings, SimulatedSource("small"), Silence())
+        link_customers(settings, Silence())
+        build_features(settings, Silence())
     return settings
 
 
@@ -102,7 +83,7 @@ def trained_settings(small_group_settings: Settings) -> Settings:
     from pipelines.steps import working_in
 
     with working_in(Workspace.of(small_group_settings)):
-        train_champion(small_group_settings, NoProgress())
+        train_champion(small_group_settings, Silence())
     return small_group_settings
 
 

@@ -42,9 +42,10 @@ def superseded_parts(contract: TableContract, parts: Mapping[str, Path]) -> dict
     twice = ordered.filter(~pl.col("pushed")).filter(same.is_duplicated())
     if len(twice):
         row = twice.row(0, named=True)
+        same_key = twice.filter(pl.all_horizontal(pl.col(name) == row[name] for name in key))
         raise ContractBroken(
             f"Table '{contract.name}': the key ({', '.join(key)}) = ({', '.join(str(row[name]) for name in key)}) "
-            f"stands in more than one file ({', '.join(by_path[name] for name in twice['filename'].unique().sort())}); "
+            f"stands in more than one file ({', '.join(sorted({by_path[name] for name in same_key['filename']}))}); "
             "keep one of the rows, or give the one that corrects the other a later created_timestamp."
         )
     wanted = (

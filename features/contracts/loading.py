@@ -81,6 +81,8 @@ def load_tables(
             f"{raw} has no table {', '.join(absent)}; put <table>.csv, <table>.csv.gz, <table>.parquet or a folder "
             "<table> with such files there."
         )
+    for left in canonical.glob(".staging-*"):
+        shutil.rmtree(left)  # of a load that was killed
     with tempfile.TemporaryDirectory(dir=_made(canonical), prefix=".staging-") as folder:
         load = _Load(canonical, Path(folder), quarantine, now or datetime.now(UTC))
         for name, contract in CONTRACTS.items():

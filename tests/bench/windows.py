@@ -12,9 +12,9 @@ from features.compute import compute_views
 from features.sources.deliveries import SimulatedSource
 from group.settings import load_settings
 from pipelines.jobs.data import load_data
+from pipelines.progress import Silence
 from pipelines.workspace import Workspace
 from tests.bench.timing import medians, ratio
-from tests.conftest import NoProgress
 
 AS_OF = datetime(2025, 12, 1, tzinfo=UTC)
 AMOUNTS = {
@@ -32,7 +32,7 @@ AMOUNTS = {
 def measure(folder: Path, rounds: int, scale: float) -> dict[str, Any]:
     """Each view, all of them, and the sums; ``scale`` below 1 takes the small group."""
     settings = load_settings({"JINKONG_HOME": str(folder / "home")})
-    load_data(settings, SimulatedSource("medium" if scale >= 1 else "small"), NoProgress())
+    load_data(settings, SimulatedSource("medium" if scale >= 1 else "small"), Silence())
     canonical = Workspace.of(settings).canonical
 
     def views(table: str | None = None) -> None:

@@ -15,8 +15,8 @@ from group.settings import load_settings
 from pipelines.api_process import start_api
 from pipelines.jobs.features import build_features
 from pipelines.jobs.training import train_champion
+from pipelines.progress import Silence
 from pipelines.workspace import Workspace
-from tests.conftest import NoProgress
 from training import champion
 
 pytestmark = pytest.mark.long
@@ -49,8 +49,8 @@ def test_the_thread_runs_on_servers_alone(
         monkeypatch.setenv(f"JINKONG_{name}", value)
     settings = load_settings()
 
-    features = build_features(settings, NoProgress())
-    training = train_champion(settings, NoProgress())
+    features = build_features(settings, Silence())
+    training = train_champion(settings, Silence())
     assert training.facts["test"]["gini"] > 0.55
     assert champion(settings).version == training.facts["model"]["version"] == "1"
 

@@ -2,6 +2,8 @@
 
 import io
 import json
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 import mlflow
 import pytest
@@ -12,9 +14,9 @@ from group.audit import GROUP, audit_log, verify
 from group.database import open_database
 from group.settings import Settings
 from pipelines.jobs.training import train_champion
+from pipelines.progress import Silence
 from pipelines.told import tell_training
 from pipelines.workspace import Workspace
-from tests.conftest import NoProgress, Silent
 from training import CHAMPION, MODEL_NAME, champion
 
 pytestmark = pytest.mark.long
@@ -48,7 +50,7 @@ def test_training_again_from_the_same_inputs_leaves_a_champion_that_was_chosen_b
     other = client.create_model_version(MODEL_NAME, source.source, source.run_id, tags=source.tags)
     client.set_registered_model_alias(MODEL_NAME, CHAMPION, other.version)
     try:
-        record = train_champion(trained_settings, NoProgress())
+        record = train_champion(trained_settings, Silence())
         assert record.reused
         assert champion(trained_settings).version == str(other.version)
         told = io.StringIO()
@@ -58,17 +60,17 @@ def test_training_again_from_the_same_inputs_leaves_a_champion_that_was_chosen_b
     finally:
         client.set_registered_model_alias(MODEL_NAME, CHAMPION, trained.version)
         client.delete_model_version(MODEL_NAME, other.version)
-    assert train_champion(trained_settings, NoProgress()).facts["champion"] == trained.version
+    assert train_champion(trained_settings, Silence()).facts["champion"] == trained.version
 
 
 class WorkBegan(Exception):
     """The job got as far as the join."""
 
 
-class StopAtTheJoin(NoProgress):
+class StopAtTheJoin(Silence):
     """A reporter that ends the job once the work begins: that it does is all that is asked."""
 
-    def bar(self, description: str, total: float | None) -> Silent:
+    def bar(self, description: str, total: float | None) -> AbstractContextManager[Callable[[float], None]]:
         if description == "point-in-time join":
             raise WorkBegan
         return super().bar(description, total)
