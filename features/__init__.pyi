@@ -35,9 +35,16 @@ from .sources.deliveries import FolderSource as FolderSource
 from .sources.deliveries import Landing as Landing
 from .sources.deliveries import SimulatedSource as SimulatedSource
 from .sources.deliveries import Source as Source
+from .sources.deliveries import UciBankMarketingSource as UciBankMarketingSource
 from .sources.deliveries import UciCreditCardSource as UciCreditCardSource
 from .sources.files import table_files as table_files
+from .sources.foreign import DatabaseTables as DatabaseTables
+from .sources.foreign import FolderTables as FolderTables
+from .sources.foreign_source import ForeignSource as ForeignSource
+from .sources.foreign_source import TablePreview as TablePreview
+from .sources.foreign_source import preview as preview
 from .sources.manifest import read_manifest as read_manifest
+from .sources.mapping import read_mapping as read_mapping
 from .store import apply_definitions as apply_definitions
 from .store import feast_home as feast_home
 from .store import forget as forget
@@ -53,9 +60,12 @@ __all__ = [
     "DEFAULT_SEED",
     "VIEWS",
     "ContractBroken",
+    "DatabaseTables",
     "FeatureStoreUnavailable",
     "Fingerprints",
     "FolderSource",
+    "FolderTables",
+    "ForeignSource",
     "Landing",
     "OnlineReader",
     "OnlineRows",
@@ -65,6 +75,8 @@ __all__ = [
     "SimulatedSource",
     "Source",
     "TableLoad",
+    "TablePreview",
+    "UciBankMarketingSource",
     "UciCreditCardSource",
     "UnknownParty",
     "UnknownSource",
@@ -85,10 +97,12 @@ __all__ = [
     "open_store",
     "plus_months",
     "point_in_time_frame",
+    "preview",
     "push",
     "query",
     "read_layout",
     "read_manifest",
+    "read_mapping",
     "resolve_parties",
     "risk_directions",
     "rows_if_current",

@@ -19,6 +19,10 @@ class UnknownSource(FeatureError, InputError):
     """A data source that nobody has written an adapter for, or one without the folder or file it reads."""
 
 
+class UnusableMapping(FeatureError, InputError):
+    """A mapping file that cannot be read, or names what is not there."""
+
+
 class FeatureFromTheFuture(FeatureError):
     """A feature row that was not known at the instant it is asked for."""
 

@@ -14,17 +14,25 @@ _WARM_UP_DAYS: Final = 150
 def snapshot_instants(canonical: Path, now: datetime | None = None) -> list[datetime]:
     """Month starts (UTC midnight), ascending, from the warm-up to the first one after the last statement.
 
-    None lies after ``now`` (the clock's time if left out): what is not over yet is computed day by day.
+    Where there are no statements, contacts count. No instant lies after ``now`` (the clock's time if left out): what is
+    not over yet is computed day by day.
 
     Raises:
-        ContractBroken: there are no statements.
+        ContractBroken: there are neither statements nor contacts.
     """
-    first, last = query(
-        "SELECT min(event_timestamp), max(event_timestamp) FROM read_parquet($statements)",
-        {"statements": f"{canonical}/statements/*.parquet"},
-    ).row(0)
-    if first is None:
-        raise ContractBroken("Table 'statements' has no rows, so there is nothing to compute features at.")
+    for table in ("statements", "contacts"):
+        if not any((canonical / table).glob("*.parquet")):
+            continue
+        first, last = query(
+            "SELECT min(event_timestamp), max(event_timestamp) FROM read_parquet($rows)",
+            {"rows": f"{canonical}/{table}/*.parquet"},
+        ).row(0)
+        if first is not None:
+            break
+    else:
+        raise ContractBroken(
+            "Tables 'statements' and 'contacts' have no rows, so there is nothing to compute features at."
+        )
     start = first + timedelta(days=_WARM_UP_DAYS)
     final = month_start_after(last)
     instants = [final]

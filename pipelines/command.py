@@ -16,7 +16,10 @@ from pipelines.identity_desk import identity_app
 from pipelines.terminal import console, reporter, starting, working
 
 if TYPE_CHECKING:
-    from features import Source
+    from features import ForeignSource, Source
+
+_EXAMPLES = 3
+"""Rejections of a table that --dry-run shows."""
 
 app = typer.Typer(
     name="jinkong",
@@ -36,7 +39,9 @@ class SourceName(str, Enum):  # noqa: UP042 - Typer shows the values of a str en
 
     simulated = "simulated"
     uci_credit_card = "uci-credit-card"
+    uci_bank_marketing = "uci-bank-marketing"
     folder = "folder"
+    database = "database"
 
 
 class SizeName(str, Enum):  # noqa: UP042
@@ -51,11 +56,12 @@ SourceOption = Annotated[
     SourceName,
     typer.Option(
         help="[bold]simulated[/bold]: a made-up group; [bold]uci-credit-card[/bold]: the UCI file "
-        "'default of credit card clients'; [bold]folder[/bold]: your own tables as CSV or Parquet"
+        "'default of credit card clients', [bold]uci-bank-marketing[/bold]: the one of a bank's calls; "
+        "[bold]folder[/bold]: your own tables as CSV, Parquet or Excel; [bold]database[/bold]: those of a database"
     ),
 ]
 PathOption = Annotated[
-    Path | None, typer.Option(help="the file of uci-credit-card, or the folder of tables", show_default=False)
+    Path | None, typer.Option(help="the file of a UCI source, or the folder of tables", show_default=False)
 ]
 SizeOption = Annotated[
     SizeName,
@@ -80,30 +86,67 @@ def data(
         datetime | None,
         typer.Option(
             formats=["%Y-%m-%d"],
-            help="of a folder: defaults before this day (UTC) are known completely",
+            help="of a folder or database: defaults before this day (UTC) are known completely",
             show_default=False,
         ),
     ] = None,
     horizon_months: Annotated[
-        int, typer.Option(min=1, max=60, help="of a folder: a default within so many months is the label")
+        int, typer.Option(min=1, max=60, help="of a folder or database: a default within so many months is the label")
     ] = 12,
+    url: Annotated[
+        str | None,
+        typer.Option(help="of a database: sqlite:///FILE or postgresql+psycopg://USER@HOST/DB", show_default=False),
+    ] = None,
+    mapping: Annotated[
+        Path | None,
+        typer.Option(help="YAML that says which foreign column and code is which canonical one", show_default=False),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="show what would be rejected, and keep nothing")] = False,
     again: AgainOption = False,
 ) -> None:
     """Load raw tables through their contracts, bad rows to quarantine with the reason; link customers to parties."""
     with starting():
+        from features import preview
         from pipelines.jobs.data import load_data
         from pipelines.jobs.identity import link_customers
-        from pipelines.told import tell_data, tell_identity
+        from pipelines.told import tell_data, tell_identity, tell_preview
 
     settings = load_settings()
-    with working(settings):
+    if dry_run or mapping is not None or source is SourceName.database:
+        foreign = _foreign_source(source, path, url, mapping, observed_until, horizon_months)
+        if dry_run:
+            tell_preview(console(), preview(foreign, examples=_EXAMPLES, now=datetime.now(UTC)))
+            return
+        chosen: Source = foreign
+    else:
         chosen = _source(source, path, size, seed, observed_until, horizon_months)
+    with working(settings):
         tell_data(console(), load_data(settings, chosen, reporter(), again=again))
         tell_identity(console(), link_customers(settings, reporter(), again=again))
 
 
 app.add_typer(identity_app, name="identity")
 app.add_typer(features_app, name="features")
+
+
+@app.command("export")
+def export_tables(
+    names: Annotated[list[str] | None, typer.Argument(help="canonical tables, views, training_frame")] = None,
+    output: Annotated[Path, typer.Option(help="a folder; files of the same names are replaced")] = Path("export"),
+    written_as: Annotated[str, typer.Option("--format", help="csv, parquet or xlsx")] = "parquet",
+    company: Annotated[str | None, typer.Option(help="only this company's rows", show_default=False)] = None,
+) -> None:
+    """Write tables, features or the training frame to files, with a manifest of their hashes; without names, list."""
+    with starting():
+        from pipelines.export import export_names, list_names
+
+    settings = load_settings()
+    if not names:
+        list_names(settings, console())
+        return
+    with working(settings):
+        manifest = export_names(settings, names, output, written_as, company, reporter())
+    console().print(f"{manifest}", soft_wrap=True, highlight=False)
 
 
 @app.command()
@@ -141,7 +184,7 @@ def demo(
         from pipelines.demo import run_demo
 
     settings = load_settings()
-    if source is SourceName.folder:
+    if source not in (SourceName.simulated, SourceName.uci_credit_card):
         raise InputError(
             "The demo runs on 'simulated' or 'uci-credit-card'; for your own tables run data, features, train."
         )
@@ -183,6 +226,33 @@ def main() -> None:
         sys.exit(130)
 
 
+def _foreign_source(
+    name: SourceName,
+    path: Path | None,
+    url: str | None,
+    mapping: Path | None,
+    observed_until: datetime | None,
+    horizon_months: int,
+) -> "ForeignSource":
+    from features import DatabaseTables, FolderTables, ForeignSource, read_mapping
+
+    if name not in (SourceName.folder, SourceName.database):
+        raise InputError("--mapping and --dry-run are for --source folder or database.")
+    if observed_until is None:
+        raise InputError(f"--source {name.value} needs --observed-until, the day up to which all defaults are in it.")
+    tables: DatabaseTables | FolderTables
+    if name is SourceName.database:
+        if url is None:
+            raise InputError("--source database needs --url, such as sqlite:///group.db.")
+        tables, known_as = DatabaseTables(url), "database"
+    else:
+        if path is None:
+            raise InputError("--source folder needs --path, the folder of tables.")
+        tables, known_as = FolderTables(path), f"folder-{path.absolute().name}"
+    read = read_mapping(mapping) if mapping else None
+    return ForeignSource(known_as, tables, read, observed_until.replace(tzinfo=UTC), horizon_months)
+
+
 def _source(
     name: SourceName,
     path: Path | None,
@@ -191,17 +261,19 @@ def _source(
     observed_until: datetime | None = None,
     horizon_months: int = 12,
 ) -> "Source":
-    from features import DEFAULT_SEED, FolderSource, SimulatedSource, UciCreditCardSource
+    from features import DEFAULT_SEED, FolderSource, SimulatedSource, UciBankMarketingSource, UciCreditCardSource
 
     if name is SourceName.simulated:
         if path is not None:
-            raise InputError("--path is for --source uci-credit-card or folder; the simulated group needs none.")
+            raise InputError("--path is for the UCI sources and folder; the simulated group needs none.")
         return SimulatedSource(size.value, DEFAULT_SEED if seed is None else seed)
     if path is None:
-        what = "the CSV file" if name is SourceName.uci_credit_card else "the folder of tables"
+        what = "the folder of tables" if name is SourceName.folder else "the CSV file"
         raise InputError(f"--source {name.value} needs --path, {what}.")
     if name is SourceName.uci_credit_card:
         return UciCreditCardSource(path)
+    if name is SourceName.uci_bank_marketing:
+        return UciBankMarketingSource(path)
     if observed_until is None:
         raise InputError("--source folder needs --observed-until, the day up to which all defaults are in the tables.")
     return FolderSource(path, observed_until.replace(tzinfo=UTC), horizon_months)

@@ -1,8 +1,11 @@
 """What each step tells the user when it is done."""
 
+from collections.abc import Sequence
+
 from rich.console import Console
 from rich.table import Column, Table
 
+from features import TablePreview
 from pipelines.steps import StepRecord
 
 
@@ -18,6 +21,26 @@ def tell_data(console: Console, record: StepRecord) -> None:
             _line(console, f"{name}: {count:,} × {rule}")
     for name, columns in facts["ignored_columns"].items():
         _line(console, f"{name}: ignored {', '.join(columns)}")
+
+
+def tell_preview(console: Console, tables: Sequence[TablePreview]) -> None:
+    """What a load would keep and reject, and which foreign columns nothing was taken from."""
+    table = Table(
+        "table", *_right("read", "would be kept", "would be rejected"), title="dry run: nothing was kept",
+        title_justify="left",
+    )  # fmt: skip
+    for line in tables:
+        load = line.load
+        table.add_row(load.table, f"{load.rows_read:,}", f"{load.rows_kept:,}", f"{load.rows_rejected:,}")
+    console.print(table)
+    for line in tables:
+        for rule, count in line.load.broken_rules.items():
+            _line(console, f"{line.load.table}: {count:,} × {rule}")
+        for row in line.rejections.to_dicts():
+            place = f"{line.load.table}, {row['file']} row {row['row_number']}"
+            _line(console, f"  {place}: {row['column']} is {row['value']!r}; {row['rule']}")
+        if line.unused:
+            _line(console, f"{line.load.table}: nothing was taken from {', '.join(line.unused)}")
 
 
 def tell_identity(console: Console, record: StepRecord) -> None:

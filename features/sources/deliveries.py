@@ -12,6 +12,8 @@ from features.errors import UnknownSource
 from features.sources.files import table_files
 from features.sources.manifest import Manifest
 from features.sources.simulated import LAST_INSTANT, SIZES, simulate
+from features.sources.uci_bank_marketing import OBSERVED_UNTIL as MARKETING_OBSERVED_UNTIL
+from features.sources.uci_bank_marketing import read_uci_bank_marketing
 from features.sources.uci_credit_card import OBSERVED_UNTIL, read_uci_credit_card
 
 DEFAULT_SEED: Final = 20_260_101
@@ -111,6 +113,35 @@ class UciCreditCardSource:
         )
         progress(1)
         return Delivery(landing.raw, Manifest(self.name, OBSERVED_UNTIL, horizon_months=1), (load,))
+
+
+@dataclass(frozen=True, slots=True)
+class UciBankMarketingSource:
+    """The UCI bank-marketing file: calls and what came of them, without any loans."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """``uci-bank-marketing``."""
+        return "uci-bank-marketing"
+
+    @property
+    def work(self) -> int:
+        """One file."""
+        return 1
+
+    def identity(self) -> str:
+        """The file's content."""
+        return f"uci-bank-marketing {_content_hash([self.path])}"
+
+    def deliver(self, landing: Landing, progress: Callable[[int], None]) -> Delivery:
+        """Read the file into canonical tables."""
+        load = read_uci_bank_marketing(
+            self.path, landing.raw, landing.quarantine, rejected_share_limit=landing.rejected_share_limit
+        )
+        progress(1)
+        return Delivery(landing.raw, Manifest(self.name, MARKETING_OBSERVED_UNTIL, horizon_months=1), (load,))
 
 
 @dataclass(frozen=True, slots=True)

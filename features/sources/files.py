@@ -1,4 +1,4 @@
-"""Read raw files as they come (CSV, gzipped CSV, Parquet), and say in a sentence what is wrong with one that cannot be.
+"""Read raw files as they come (CSV, gzipped CSV, Parquet, Excel), and say what is wrong with one that cannot be.
 
 A CSV file is read as texts: its types are the contract's business.
 """
@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Final
 
 import polars as pl
+from fastexcel import CalamineError, FastExcelError
 from polars.exceptions import PolarsError
 
 from features.errors import UnreadableFile
 
-SUFFIXES: Final = (".parquet", ".csv", ".csv.gz")
+SUFFIXES: Final = (".parquet", ".csv", ".csv.gz", ".xlsx")
 
 
 def table_files(folder: Path, table: str) -> list[Path]:
@@ -25,8 +26,8 @@ def table_files(folder: Path, table: str) -> list[Path]:
     return [path for suffix in SUFFIXES if (path := folder / f"{table}{suffix}").is_file()]
 
 
-def read_table(path: Path) -> pl.DataFrame:
-    """The rows of one file.
+def read_table(path: Path, sheet: str | None = None) -> pl.DataFrame:
+    """The rows of one file; of a workbook, those of ``sheet`` or of the first.
 
     Raises:
         UnreadableFile: it is absent, empty, cut off, not UTF-8, not a table, or of another format.
@@ -41,6 +42,8 @@ def read_table(path: Path) -> pl.DataFrame:
         return _read_parquet(path)
     if path.name.endswith((".csv", ".csv.gz")):
         return _read_csv(path)
+    if path.name.endswith(".xlsx"):
+        return _read_excel(path, sheet)
     raise UnreadableFile(f"{path} is of no format that is read here; give a file that ends in {', '.join(SUFFIXES)}.")
 
 
@@ -49,6 +52,15 @@ def _read_parquet(path: Path) -> pl.DataFrame:
         return pl.read_parquet(path)
     except (PolarsError, OSError) as error:
         raise UnreadableFile(f"{path} is not a whole Parquet file ({_first_line(error)}).") from None
+
+
+def _read_excel(path: Path, sheet: str | None) -> pl.DataFrame:
+    try:
+        rows = pl.read_excel(path, sheet_name=sheet) if sheet else pl.read_excel(path)
+    except (PolarsError, CalamineError, FastExcelError, ValueError, OSError) as error:
+        raise UnreadableFile(f"{path} is not a workbook that can be read ({_first_line(error)}).") from None
+    # A column without any value has no type.
+    return rows.with_columns(pl.col(pl.Null).cast(pl.String))
 
 
 def _read_csv(path: Path) -> pl.DataFrame:

@@ -71,15 +71,16 @@ _CONTRACT: Final = TableContract(
 def read_uci_credit_card(path: Path, raw: Path, quarantine: Path, *, rejected_share_limit: float) -> TableLoad:
     """Write ``customers``, ``facilities``, ``loans``, ``statements`` and ``defaults`` below ``raw``.
 
-    Rows of the file that are not what UCI documents go to ``quarantine/uci_credit_card.parquet``.
+    Rows of the file that are not what UCI documents go to ``quarantine/uci_credit_card``.
 
     Raises:
         UnreadableFile: the file cannot be read.
         ContractBroken: a column is missing, or more rows than allowed are rejected.
     """
     verdict = validate(_with_known_names(read_table(path), path), _CONTRACT, path.name)
-    quarantine.mkdir(parents=True, exist_ok=True)
-    verdict.rejections.write_parquet(quarantine / "uci_credit_card.parquet")
+    folder = quarantine / _CONTRACT.name
+    folder.mkdir(parents=True, exist_ok=True)
+    verdict.rejections.write_parquet(folder / f"{path.name}.parquet")
     rows = len(verdict.kept) + verdict.rows_rejected
     if verdict.rows_rejected > rejected_share_limit * rows:
         first = verdict.rejections.row(0, named=True)

@@ -50,10 +50,26 @@ def windows(folder: Path, rounds: int, scale: float) -> dict[str, Any]:
     return measure(folder, rounds, scale)
 
 
+def identity(folder: Path, rounds: int, scale: float) -> dict[str, Any]:
+    """Linking the medium group's customers, and how many of the pairs are right."""
+    from tests.bench.identity import measure
+
+    return measure(folder, rounds, scale)
+
+
+def push(folder: Path, rounds: int, scale: float) -> dict[str, Any]:
+    """From a pushed transaction to its value online."""
+    from tests.bench.push import measure
+
+    return measure(folder, rounds, scale)
+
+
 BENCHMARKS: dict[str, Callable[[Path, int, float], dict[str, Any]]] = {
     "point_in_time": point_in_time,
     "online": online,
     "windows": windows,
+    "identity": identity,
+    "push": push,
 }
 
 

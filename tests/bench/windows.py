@@ -9,11 +9,8 @@ import duckdb
 
 from features.catalogue import VIEWS
 from features.compute import compute_views
-from features.sources.deliveries import SimulatedSource
 from group.settings import load_settings
-from pipelines.jobs.data import load_data
-from pipelines.progress import Silence
-from pipelines.workspace import Workspace
+from tests.bench.groups import a_group
 from tests.bench.timing import medians, ratio
 
 AS_OF = datetime(2025, 12, 1, tzinfo=UTC)
@@ -32,8 +29,7 @@ AMOUNTS = {
 def measure(folder: Path, rounds: int, scale: float) -> dict[str, Any]:
     """Each view, all of them, and the sums; ``scale`` below 1 takes the small group."""
     settings = load_settings({"JINKONG_HOME": str(folder / "home")})
-    load_data(settings, SimulatedSource("medium" if scale >= 1 else "small"), Silence())
-    canonical = Workspace.of(settings).canonical
+    canonical = a_group(settings, scale)
 
     def views(table: str | None = None) -> None:
         chosen = [view.query for view in VIEWS if table in (None, view.query.table)]

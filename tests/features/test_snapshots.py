@@ -32,5 +32,5 @@ def test_snapshots_run_from_the_warm_up_to_the_month_after_the_last_statement(tm
 
 def test_without_statements_there_is_nothing_to_compute(tmp_path: Path) -> None:
     write(tmp_path, "statements", [])
-    with pytest.raises(ContractBroken, match="has no rows"):
+    with pytest.raises(ContractBroken, match="have no rows"):
         snapshot_instants(tmp_path)
