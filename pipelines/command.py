@@ -13,6 +13,7 @@ from group.libraries import prepare_libraries
 from group.settings import load_settings
 from pipelines.feature_desk import features_app
 from pipelines.identity_desk import identity_app
+from pipelines.quality_desk import sources_app
 from pipelines.terminal import console, reporter, starting, working
 
 if TYPE_CHECKING:
@@ -127,6 +128,7 @@ def data(
 
 app.add_typer(identity_app, name="identity")
 app.add_typer(features_app, name="features")
+app.add_typer(sources_app, name="sources")
 
 
 @app.command("export")

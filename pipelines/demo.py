@@ -24,6 +24,7 @@ from pipelines.memory import peak_memory
 from pipelines.oracle import OracleComparison, compare_with_oracle
 from pipelines.progress import Reporter
 from pipelines.reports import identity_report
+from pipelines.source_judging import EXAMPLE_BUDGET, EXAMPLE_OFFERS, source_report
 from pipelines.steps import StepRecord, working_in
 from pipelines.told import tell_data, tell_features, tell_identity, tell_training
 from pipelines.workspace import Workspace
@@ -54,7 +55,9 @@ def run_demo(settings: Settings, source: Source, reporter: Reporter, console: Co
     seconds: dict[str, float] = {}
     with working_in(workspace), peak_memory() as memory:
         records = _steps(own, source, reporter, console, seconds)
-        reports = {"identity": str(identity_report(own))}
+        began = time.monotonic()
+        reports = _reports(own, workspace, reporter)
+        seconds["reports"] = round(time.monotonic() - began, 2)
         began = time.monotonic()
         oracle = compare_with_oracle(workspace)
         if oracle is not None:
@@ -100,6 +103,15 @@ def _steps(
         seconds[step] = round(time.monotonic() - began, 2)
         tell(console, records[step])
     return records
+
+
+def _reports(settings: Settings, workspace: Workspace, reporter: Reporter) -> dict[str, str]:
+    """The report on parties; and on data sources, where what the example offers was delivered."""
+    written = {"identity": str(identity_report(settings))}
+    views = [view for offer in EXAMPLE_OFFERS.sources.values() for view in offer.views]
+    if all((workspace.features / view).is_dir() for view in views):
+        written["source_quality"] = str(source_report(settings, EXAMPLE_OFFERS, EXAMPLE_BUDGET, reporter))
+    return written
 
 
 def _score_parties(url: str, workspace: Workspace, settings: Settings) -> list[dict[str, Any]]:
@@ -174,7 +186,7 @@ def _tell_where_to_look(console: Console, settings: Settings, result: DemoResult
     home = shlex.quote(str(settings.home))
     lines = [
         f"summary      {result.summary}",
-        f"identity     {Workspace.of(settings).reports / 'identity.html'}",
+        f"reports      {Workspace.of(settings).reports}",
         f"quarantine   {Workspace.of(settings).quarantine}",
         f"MLflow       .venv/bin/mlflow ui --backend-store-uri {shlex.quote(settings.tracking_uri)}",
     ]

@@ -8,6 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score, roc_curve
 
+from features.sources.quality.measures import population_stability_index
+
 Vector = npt.NDArray[np.float64]
 
 LEAST_GINI: Final = 0.30
@@ -158,30 +160,6 @@ def calibration_bands(labels: Vector, pd: Vector, bands: int = _BINS) -> tuple[C
         for group in np.array_split(order, bands)
         if len(group)
     )
-
-
-def population_stability_index(reference: Vector, current: Vector, bins: int = _BINS) -> float:
-    """PSI = Σ (c − r) · ln(c / r) over the shares of bins that hold equal parts of ``reference``.
-
-    Missing values (NaN) are a bin of their own. Equal values stay in one bin, so a feature with few values has few
-    bins. An empty bin counts as half a row, so that the sum stays finite.
-
-    Source: Siddiqi, Credit Risk Scorecards (2006), chapter 9.
-    """
-    present = reference[~np.isnan(reference)]
-    if not len(present):
-        return 0.0 if np.isnan(current).all() else float("inf")
-    # A value equal to an edge belongs to the bin above it, so that a frequent value is a bin and not half of two.
-    edges = np.unique(np.quantile(present, np.linspace(0, 1, bins + 1)[1:-1], method="higher"))
-    r, c = (_bin_shares(values, edges) for values in (reference, current))
-    return float(np.sum((c - r) * np.log(c / r)))
-
-
-def _bin_shares(values: Vector, edges: Vector) -> Vector:
-    missing = np.isnan(values)
-    place = np.where(missing, len(edges) + 1, np.searchsorted(edges, np.where(missing, 0, values), side="right"))
-    counts = np.bincount(place, minlength=len(edges) + 2).astype(np.float64)
-    return np.asarray(np.maximum(counts, 0.5) / len(values))
 
 
 def _at_least(name: str, figure: float, bound: float) -> Requirement:

@@ -14,6 +14,7 @@ from group.database import open_database
 from group.settings import load_settings
 from pipelines.api_process import start_api
 from pipelines.jobs.features import build_features
+from pipelines.jobs.identity import link_customers
 from pipelines.jobs.training import train_champion
 from pipelines.progress import Silence
 from pipelines.workspace import Workspace
@@ -49,6 +50,7 @@ def test_the_thread_runs_on_servers_alone(
         monkeypatch.setenv(f"JINKONG_{name}", value)
     settings = load_settings()
 
+    link_customers(settings, Silence())
     features = build_features(settings, Silence())
     training = train_champion(settings, Silence())
     assert training.facts["test"]["gini"] > 0.55

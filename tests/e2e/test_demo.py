@@ -44,20 +44,24 @@ def simulated_demo(trained_settings: Any) -> Path:
 def test_a_second_run_reuses_everything_and_the_model_comes_near_the_oracle(simulated_demo: Path) -> None:
     done = demo(simulated_demo)
     assert done.returncode == 0, done.stderr
-    for step in ("data", "features", "training"):
+    for step in ("data", "identity", "features", "training"):
         assert f"{step}: unchanged, reused" in done.stdout
     assert "ten parties, scored over HTTP" in done.stdout
     assert "mlflow ui --backend-store-uri" in done.stdout
     assert "/docs" in done.stdout
     summary = summary_of(simulated_demo)
     assert len(summary["scores"]) == 10
-    assert summary["reused"] == ["data", "features", "training"]
+    assert summary["reused"] == ["data", "identity", "features", "training"]
     assert summary["share_of_oracle_gini"] >= 0.80
     assert 0.80 <= summary["oracle_auc"] <= 0.90
     assert summary["split"] == "out_of_time"
     assert summary["rejected_rows"]["transactions"] > 0
     assert {"gini", "ks", "brier", "seconds", "peak_memory_bytes", "features", "rows"} <= summary.keys()
     assert summary["peak_memory_bytes"] > 50_000_000
+    parties, sources = (Path(summary["reports"][name]).read_text() for name in ("identity", "source_quality"))
+    assert "pairwise precision" in parties
+    assert "Largest exposures to connected parties" in parties
+    assert "The best under the budget" in sources or "no source is worth its money" in sources
 
 
 def test_keep_leaves_the_api_up_after_the_command_has_ended(simulated_demo: Path) -> None:

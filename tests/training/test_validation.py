@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
+from features.sources.quality.measures import population_stability_index
 from training.validation import (
     ScoredRows,
     calibration_bands,
     performance,
-    population_stability_index,
     validate_candidate,
 )
 
