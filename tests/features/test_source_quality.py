@@ -12,10 +12,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from scipy.stats import spearmanr
+from sklearn.metrics import roc_auc_score
 
 from features.errors import ContractBroken, UnusableMapping
 from features.sources.quality.judgement import Judgement, SourceOffer, judge, steps_of
-from features.sources.quality.measures import information_value, rank_correlations, single_auc
+from features.sources.quality.measures import (
+    bootstrapped_gini,
+    information_value,
+    largest_psi,
+    population_stability_index,
+    rank_correlations,
+    single_auc,
+)
 from features.sources.quality.offers import Offer, delivery_of, read_offers, vendor_columns
 from features.sources.quality.selection import best_combination
 from reporting.source_quality import write_source_report
@@ -45,6 +53,28 @@ def test_a_columns_auc_is_the_same_whichever_way_it_points() -> None:
     assert single_auc(np.append(values, np.nan), np.append(labels, 1)) == pytest.approx(single_auc(values, labels))
     assert single_auc(np.full(500, np.inf), labels) == 0.5
     assert single_auc(values, np.zeros(500)) == 0.5
+
+
+def test_the_largest_psi_of_later_periods_is_that_of_each_alone() -> None:
+    periods = np.repeat(np.arange(6), 500)
+    values = RNG.normal(size=3_000) + np.where(periods == 4, 0.8, 0)
+    values[RNG.random(3_000) < 0.1] = np.nan
+    apart = [population_stability_index(values[periods < 3], values[periods == period]) for period in (3, 4, 5)]
+    assert largest_psi(values, periods, 3) == pytest.approx(max(apart))
+    assert max(apart) == apart[1] > 0.25
+    assert largest_psi(values, np.zeros(3_000, np.int64), 1) == 0
+    assert largest_psi(np.where(periods < 3, np.nan, values), periods, 3) == np.inf
+
+
+@given(st.lists(st.tuples(st.booleans(), st.integers(0, 3), st.integers(0, 2)), min_size=2, max_size=12))
+def test_a_drawn_gini_is_that_of_the_drawn_rows(rows: list[tuple[bool, int, int]]) -> None:
+    labels, scores, times = (np.array(column, dtype=float) for column in zip(*rows, strict=True))
+    [found] = bootstrapped_gini(labels, scores, times[None].astype(np.int64))
+    drawn = np.repeat(np.arange(len(rows)), times.astype(int))
+    if len(drawn) and labels[drawn].min() < labels[drawn].max():
+        assert found == pytest.approx(2 * roc_auc_score(labels[drawn], scores[drawn]) - 1)
+    else:
+        assert np.isnan(found)
 
 
 @given(arrays.arrays(np.float64, (12, 3), elements=st.sampled_from([0.0, 1.0, 2.0, 5.0, -3.0])))

@@ -31,6 +31,27 @@ def population_stability_index(reference: Vector, current: Vector, bins: int = B
     return float(np.sum((c - r) * np.log(c / r)))
 
 
+def largest_psi(values: Vector, periods: npt.NDArray[np.int64], reference: int, bins: int = BINS) -> float:
+    """The largest PSI of any later period against all of the first ``reference`` periods; 0 where none is later.
+
+    ``periods`` numbers the period of each row from 0.
+    """
+    count = int(periods.max()) + 1 if len(periods) else 0
+    before = periods < reference
+    present = values[before & ~np.isnan(values)]
+    if count <= reference:
+        return 0.0
+    if not len(present):
+        return 0.0 if np.isnan(values[~before]).all() else float("inf")
+    edges = _edges(present, bins)
+    width = len(edges) + 2
+    # Each row is put into its bin once, whatever its period.
+    rows = np.bincount(periods * width + _places(values, edges), minlength=count * width).reshape(count, width)
+    r = _shares(rows[:reference].sum(axis=0))
+    later = [_shares(counts) for counts in rows[reference:] if counts.sum()]
+    return max((float(np.sum((c - r) * np.log(c / r))) for c in later), default=0.0)
+
+
 def information_value(values: Vector, labels: Vector, bins: int = BINS) -> float:
     """IV = Σ (g − b) · ln(g / b) over bins of equal size, g and b their shares of the good and of the bad.
 
@@ -59,6 +80,21 @@ def single_auc(values: Vector, labels: Vector) -> float:
     # Infinities keep their order.
     auc = float(roc_auc_score(found, rankdata(values[there])))
     return max(auc, 1 - auc)
+
+
+def bootstrapped_gini(labels: Vector, scores: Vector, draws: npt.NDArray[np.int64]) -> Vector:
+    """Gini of each draw of rows, given as how often each row was drawn ``(draws, n)``; NaN where a class is missing."""
+    _, group = np.unique(scores, return_inverse=True)
+    groups = int(group.max()) + 1
+    found = np.empty(len(draws))
+    for number, times in enumerate(draws):
+        bad = np.bincount(group, weights=times * (labels > 0), minlength=groups)
+        good = np.bincount(group, weights=times * (labels <= 0), minlength=groups)
+        # Of each bad row: the good ones below it, and half of those beside it.
+        beaten = float(bad @ (np.cumsum(good) - 0.5 * good))
+        pairs = bad.sum() * good.sum()
+        found[number] = 2 * beaten / pairs - 1 if pairs else np.nan
+    return found
 
 
 def rank_correlations(values: Matrix, others: Matrix) -> Matrix:
@@ -94,11 +130,19 @@ def _edges(present: Vector, bins: int) -> Vector:
 
 
 def _bin_shares(values: Vector, edges: Vector) -> Vector:
-    return np.asarray(np.maximum(_bin_counts(values, edges), 0.5) / len(values))
+    return _shares(_bin_counts(values, edges))
+
+
+def _shares(counts: Vector) -> Vector:
+    return np.asarray(np.maximum(counts, 0.5) / counts.sum())
 
 
 def _bin_counts(values: Vector, edges: Vector) -> Vector:
-    """Rows in each bin, the last one those without a value."""
+    return np.bincount(_places(values, edges), minlength=len(edges) + 2).astype(np.float64)
+
+
+def _places(values: Vector, edges: Vector) -> npt.NDArray[np.int64]:
+    """The bin of each row; the last one holds those without a value."""
     missing = np.isnan(values)
-    place = np.where(missing, len(edges) + 1, np.searchsorted(edges, np.where(missing, 0, values), side="right"))
-    return np.bincount(place, minlength=len(edges) + 2).astype(np.float64)
+    found = np.searchsorted(edges, np.where(missing, 0, values), side="right")
+    return np.where(missing, len(edges) + 1, found)

@@ -1,9 +1,10 @@
-"""The best set of sources under a budget, solved exactly (HiGHS)."""
+"""The best set of sources under a budget, solved exactly by HiGHS, which SciPy brings along."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 
-import highspy
+import numpy as np
+from scipy.optimize import Bounds, LinearConstraint, milp
 
 
 def best_combination(
@@ -32,23 +33,26 @@ def best_combination(
         The names of the chosen sources, sorted; none where nothing is worth its cost.
     """
     names = sorted(gains)
-    solver = highspy.Highs()
-    solver.setOptionValue("output_flag", False)  # noqa: FBT003 - its way
-    # One thread: the same answer every time.
-    solver.setOptionValue("threads", 1)
-    chosen = {name: solver.addBinary() for name in names}
+    pairs = [pair for pair in combinations(range(len(names)), 2) if _pair(names, pair) in pair_gains]
+    width = len(names) + len(pairs)
     # The cost breaks ties, and is too small to decide anything else.
     total = sum(costs[name] for name in names) or 1.0
-    objective = sum((gains[name] - least_gain - 1e-9 * costs[name] / total) * chosen[name] for name in names)
-    for pair in combinations(names, 2):
-        together = pair_gains.get(frozenset(pair))
-        if together is None:
-            continue
-        both = solver.addBinary()
-        for name in pair:
-            solver.addConstr(both <= chosen[name])
-        solver.addConstr(both >= chosen[pair[0]] + chosen[pair[1]] - 1)
-        objective = objective + (together - gains[pair[0]] - gains[pair[1]]) * both
-    solver.addConstr(sum(costs[name] * chosen[name] for name in names) <= budget)
-    solver.maximize(objective)
-    return [name for name in names if solver.variableValue(chosen[name]) > 0.5]
+    worth = np.zeros(width)
+    worth[: len(names)] = [gains[name] - least_gain - 1e-9 * costs[name] / total for name in names]
+    limits = [[costs[name] for name in names] + [0.0] * len(pairs)]
+    upper = [budget]
+    for number, (a, b) in enumerate(pairs, len(names)):
+        worth[number] = pair_gains[_pair(names, (a, b))] - gains[names[a]] - gains[names[b]]
+        for rule, most in (({number: 1, a: -1}, 0), ({number: 1, b: -1}, 0), ({a: 1, b: 1, number: -1}, 1)):
+            row = np.zeros(width)
+            row[list(rule)] = list(rule.values())
+            limits.append(list(row))
+            upper.append(most)
+    found = milp(
+        -worth, constraints=LinearConstraint(limits, ub=upper), integrality=np.ones(width), bounds=Bounds(0, 1)
+    )
+    return [name for name, taken in zip(names, found.x, strict=False) if taken > 0.5]
+
+
+def _pair(names: Sequence[str], pair: tuple[int, int]) -> frozenset[str]:
+    return frozenset(names[place] for place in pair)
