@@ -11,6 +11,7 @@ from .contracts import CONTRACTS as CONTRACTS
 from .contracts import TableLoad as TableLoad
 from .contracts import load_tables as load_tables
 from .contracts import write_report as write_report
+from .contracts.ledger import parts_are_there as parts_are_there
 from .definitions import CREDIT_SERVICE as CREDIT_SERVICE
 from .errors import ContractBroken as ContractBroken
 from .errors import FeatureStoreUnavailable as FeatureStoreUnavailable
@@ -95,6 +96,7 @@ __all__ = [
     "materialise",
     "online_reader",
     "open_store",
+    "parts_are_there",
     "plus_months",
     "point_in_time_frame",
     "preview",

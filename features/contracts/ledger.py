@@ -65,6 +65,12 @@ def write_ledger(canonical: Path, ledger: Ledger) -> None:
     write_text_whole(canonical / _FILE, json.dumps(entries, indent=1, ensure_ascii=False))
 
 
+def parts_are_there(canonical: Path) -> bool:
+    """Whether every part that the ledger names is on disk."""
+    ledger = read_ledger(canonical)
+    return bool(ledger) and all((canonical / table / part).is_file() for table, part in ledger)
+
+
 def content_hash(path: Path) -> str:
     """SHA-256 of a file's bytes."""
     with path.open("rb") as stream:

@@ -53,6 +53,31 @@ def redis_instant_field(view: str) -> bytes:
     return f"_ts:{view}".encode()
 
 
+def redis_client(address: StoreAddress) -> redis.Redis:
+    """A client of the Redis at ``address``."""
+    return redis.Redis(
+        host=address.host,
+        port=address.port,
+        db=int(address.database),
+        password=address.password or None,
+        socket_connect_timeout=SECONDS,
+        socket_timeout=SECONDS,
+    )
+
+
+def postgresql_connection(address: StoreAddress) -> psycopg.Connection:
+    """A connection to the PostgreSQL at ``address``, on which each statement is a transaction of its own."""
+    return psycopg.connect(
+        host=address.host,
+        port=address.port,
+        dbname=address.database,
+        user=address.user,
+        password=address.password,
+        connect_timeout=SECONDS,
+        autocommit=True,
+    )
+
+
 class KeyValues(Protocol):
     """Where the values of a service lie. Safe to share between threads."""
 
@@ -157,14 +182,7 @@ class RedisValues:
 
     def __init__(self, address: StoreAddress, layout: ServiceLayout) -> None:
         self._layout = layout
-        self._client = redis.Redis(
-            host=address.host,
-            port=address.port,
-            db=int(address.database),
-            password=address.password or None,
-            socket_connect_timeout=SECONDS,
-            socket_timeout=SECONDS,
-        )
+        self._client = redis_client(address)
         self._fields: list[bytes] = [redis_field(view.name, name) for view in layout.views for name in view.features]
         self._fields += [redis_instant_field(view.name) for view in layout.views]
 
@@ -233,14 +251,6 @@ class PostgresqlValues:
     def _connection(self) -> psycopg.Connection:
         connection: psycopg.Connection | None = getattr(self._local, "connection", None)
         if connection is None or connection.closed:
-            connection = psycopg.connect(
-                host=self._address.host,
-                port=self._address.port,
-                dbname=self._address.database,
-                user=self._address.user,
-                password=self._address.password,
-                connect_timeout=SECONDS,
-                autocommit=True,
-            )
+            connection = postgresql_connection(self._address)
             self._local.connection = connection
         return connection

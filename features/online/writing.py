@@ -15,14 +15,12 @@ from typing import Any, Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
-import psycopg
-import redis
 from psycopg import sql
 
 from features.online.address import StoreAddress, store_address
 from features.online.encoding import encoded_doubles
 from features.online.layout import ViewLayout
-from features.online.stores import SECONDS, redis_field, redis_instant_field, table_name
+from features.online.stores import postgresql_connection, redis_client, redis_field, redis_instant_field, table_name
 
 _LOCKED_SECONDS: Final = 60
 """How long to wait for another writer of the SQLite file."""
@@ -94,15 +92,7 @@ def _naive(instant: datetime) -> datetime:
 class _PostgresqlWriter:
     def __init__(self, address: StoreAddress, project: str) -> None:
         self._project = project
-        self._connection = psycopg.connect(
-            host=address.host,
-            port=address.port,
-            dbname=address.database,
-            user=address.user,
-            password=address.password,
-            connect_timeout=SECONDS,
-            autocommit=True,
-        )
+        self._connection = postgresql_connection(address)
 
     def write(self, view: ViewLayout, rows: ViewRows) -> None:
         table = sql.Identifier("public", table_name(self._project, view.name))
@@ -131,14 +121,7 @@ class _PostgresqlWriter:
 class _RedisWriter:
     def __init__(self, address: StoreAddress, project: str) -> None:
         self._project = project.encode()
-        self._client = redis.Redis(
-            host=address.host,
-            port=address.port,
-            db=int(address.database),
-            password=address.password or None,
-            socket_connect_timeout=SECONDS,
-            socket_timeout=SECONDS,
-        )
+        self._client = redis_client(address)
 
     def write(self, view: ViewLayout, rows: ViewRows) -> None:
         from google.protobuf.timestamp_pb2 import Timestamp  # noqa: PLC0415 - only where Redis is in use

@@ -15,10 +15,9 @@ from typing import Final
 import pandera.polars as pa
 import polars as pl
 
-from features.contracts import CONTRACTS, TableContract, TableLoad, validate
-from features.contracts.validation import rules_broken
-from features.errors import ContractBroken
+from features.contracts import CONTRACTS, TableContract, TableLoad
 from features.sources.files import read_table
+from features.sources.uci import documented_rows, load_of
 
 LEGAL_ENTITY: Final = "consumer"
 FIRST_YEAR: Final = 2008
@@ -70,18 +69,7 @@ def read_uci_bank_marketing(path: Path, raw: Path, quarantine: Path, *, rejected
         UnreadableFile: the file cannot be read.
         ContractBroken: a column is missing, or more rows than allowed are rejected.
     """
-    verdict = validate(read_table(path), _CONTRACT, path.name)
-    folder = quarantine / _CONTRACT.name
-    folder.mkdir(parents=True, exist_ok=True)
-    verdict.rejections.write_parquet(folder / f"{path.name}.parquet")
-    rows = len(verdict.kept) + verdict.rows_rejected
-    if verdict.rows_rejected > rejected_share_limit * rows:
-        first = verdict.rejections.row(0, named=True)
-        raise ContractBroken(
-            f"{path}: {verdict.rows_rejected} of {rows} rows are not what UCI documents; the first is row "
-            f"{first['row_number']}, where {first['column']} = {first['value']!r} but must be such that it "
-            f"{first['rule']}."
-        )
+    verdict = documented_rows(read_table(path), _CONTRACT, path, quarantine, rejected_share_limit=rejected_share_limit)
     calls = _dated(verdict.kept)
     tables = {"customers": _customers(calls), "contacts": _contacts(calls)}
     for name in ("customers", "contacts", "statements", "defaults"):
@@ -89,10 +77,7 @@ def read_uci_bank_marketing(path: Path, raw: Path, quarantine: Path, *, rejected
         target.mkdir(parents=True, exist_ok=True)
         table = tables.get(name, pl.DataFrame(schema=CONTRACTS[name].columns))
         table.write_parquet(target / "part-00000.parquet")
-    return TableLoad(
-        _CONTRACT.name, rows, len(verdict.kept), verdict.rows_rejected, verdict.ignored_columns,
-        rules_broken(verdict.rejections),
-    )  # fmt: skip
+    return load_of(_CONTRACT, verdict)
 
 
 def _dated(calls: pl.DataFrame) -> pl.DataFrame:

@@ -12,11 +12,11 @@ from typing import Final
 import pandera.polars as pa
 import polars as pl
 
-from features.contracts import TableContract, TableLoad, validate
+from features.contracts import TableContract, TableLoad
 from features.contracts.tables import AMOUNT
-from features.contracts.validation import rules_broken
 from features.errors import ContractBroken
 from features.sources.files import read_table
+from features.sources.uci import documented_rows, load_of
 
 LEGAL_ENTITY: Final = "consumer"
 CURRENCY: Final = "TWD"
@@ -77,18 +77,13 @@ def read_uci_credit_card(path: Path, raw: Path, quarantine: Path, *, rejected_sh
         UnreadableFile: the file cannot be read.
         ContractBroken: a column is missing, or more rows than allowed are rejected.
     """
-    verdict = validate(_with_known_names(read_table(path), path), _CONTRACT, path.name)
-    folder = quarantine / _CONTRACT.name
-    folder.mkdir(parents=True, exist_ok=True)
-    verdict.rejections.write_parquet(folder / f"{path.name}.parquet")
-    rows = len(verdict.kept) + verdict.rows_rejected
-    if verdict.rows_rejected > rejected_share_limit * rows:
-        first = verdict.rejections.row(0, named=True)
-        raise ContractBroken(
-            f"{path}: {verdict.rows_rejected} of {rows} rows are not what UCI documents; the first is row "
-            f"{first['row_number']}, where {first['column']} = {first['value']!r} but must be such that it "
-            f"{first['rule']}."
-        )
+    verdict = documented_rows(
+        _with_known_names(read_table(path), path),
+        _CONTRACT,
+        path,
+        quarantine,
+        rejected_share_limit=rejected_share_limit,
+    )
     cards = verdict.kept.with_row_index("card", offset=1).with_columns(
         customer_id=pl.format("CO{}", pl.coalesce("USER_ID", "card").cast(pl.String).str.zfill(8)),
         legal_entity=pl.lit(LEGAL_ENTITY),
@@ -107,14 +102,7 @@ def read_uci_credit_card(path: Path, raw: Path, quarantine: Path, *, rejected_sh
         folder = raw / name
         folder.mkdir(parents=True, exist_ok=True)
         table.write_parquet(folder / "part-00000.parquet")
-    return TableLoad(
-        _CONTRACT.name,
-        rows,
-        len(verdict.kept),
-        verdict.rows_rejected,
-        verdict.ignored_columns,
-        rules_broken(verdict.rejections),
-    )
+    return load_of(_CONTRACT, verdict)
 
 
 def _with_known_names(frame: pl.DataFrame, path: Path) -> pl.DataFrame:

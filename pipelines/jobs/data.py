@@ -60,7 +60,9 @@ def load_data(settings: Settings, source: Source, reporter: Reporter, *, again: 
             "ignored_columns": {load.table: list(load.ignored_columns) for load in loads if load.ignored_columns},
         }
 
-    return run_step(workspace, STEP, wanted, work, still_there=workspace.canonical.is_dir, again=again)
+    return run_step(
+        workspace, STEP, wanted, work, still_there=lambda: parts_are_there(workspace.canonical), again=again
+    )
 
 
 def _source_before(workspace: Workspace) -> str | None:

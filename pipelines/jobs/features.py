@@ -89,7 +89,11 @@ def build_features(
             "files_computed": computed.files_computed,
         }
 
-    return run_step(workspace, STEP, wanted, work, still_there=workspace.features.is_dir, again=again)
+    def still_there() -> bool:
+        done = last_record(workspace, STEP)
+        return done is not None and len(list(workspace.features.glob("*/as_of_*.parquet"))) >= done.facts["files"]
+
+    return run_step(workspace, STEP, wanted, work, still_there=still_there, again=again)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from features.catalogue import VIEWS
 from features.compute import compute_views, feature_file
 from features.contracts import loading
-from features.contracts.ledger import read_ledger
+from features.contracts.ledger import parts_are_there, read_ledger
 from features.contracts.loading import TableLoad, load_tables
 from features.errors import ContractBroken, UnreadableFile
 from features.fingerprints import feature_fingerprints
@@ -158,6 +158,16 @@ def test_a_file_that_changes_while_it_is_read_is_refused_and_nothing_moves(
     monkeypatch.setattr(loading, "read_table", reading)
     with pytest.raises(UnreadableFile, match=r"2024-02.parquet changed while it was loaded; load again once"):
         delivery.load()
+    assert delivery.everything() == before
+
+
+def test_a_part_that_was_lost_is_loaded_again(delivery: Delivery) -> None:
+    delivery.load()
+    before = delivery.everything()
+    assert parts_are_there(delivery.canonical)
+    (delivery.canonical / "statements" / "2024-01.parquet").unlink()
+    assert not parts_are_there(delivery.canonical)
+    delivery.load()
     assert delivery.everything() == before
 
 
