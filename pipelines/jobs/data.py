@@ -3,7 +3,17 @@
 import shutil
 from typing import Any
 
-from features import CONTRACTS, Landing, Source, UnknownSource, load_tables, read_manifest, table_files, write_report
+from features import (
+    CONTRACTS,
+    Landing,
+    Source,
+    UnknownSource,
+    load_tables,
+    parts_are_there,
+    read_manifest,
+    table_files,
+    write_report,
+)
 from group.settings import Settings
 from pipelines.progress import Reporter
 from pipelines.steps import StepRecord, fingerprint, run_step
