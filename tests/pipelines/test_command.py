@@ -1,10 +1,13 @@
 """The jinkong command: help that teaches, one sentence for what is wrong, exit code 2, never a traceback."""
 
+import contextlib
 import gzip
+import io
 import os
 import subprocess
 import sys
 from pathlib import Path
+from unittest import mock
 
 import httpx
 import pytest
@@ -15,12 +18,21 @@ from tests.conftest import free_port, started, wait_until
 
 
 def jinkong(*arguments: str, home: Path, **variables: str) -> "subprocess.CompletedProcess[str]":
-    """The command as a user runs it."""
+    """The command as a user runs it, but in this process: its libraries are imported once for all of the tests."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("JINKONG_")}
     environment |= {"JINKONG_HOME": str(home), "COLUMNS": "200", "NO_COLOR": "1", **variables}
-    return subprocess.run(
-        [sys.executable, "-m", "pipelines", *arguments], env=environment, capture_output=True, text=True, check=False
-    )
+    output, errors, code = io.StringIO(), io.StringIO(), 0
+    with (
+        mock.patch.dict(os.environ, environment, clear=True),
+        mock.patch.object(sys, "argv", ["jinkong", *arguments]),
+        contextlib.redirect_stdout(output),
+        contextlib.redirect_stderr(errors),
+    ):
+        try:
+            main()
+        except SystemExit as end:
+            code = int(end.code or 0)
+    return subprocess.CompletedProcess(arguments, code, output.getvalue(), errors.getvalue())
 
 
 def refused(done: "subprocess.CompletedProcess[str]", says: str) -> None:
@@ -85,7 +97,7 @@ def test_the_demo_refuses_such_a_file_in_the_same_way(tmp_path: Path, name: str,
         ),
         (("data",), {"JINKONG_PROT": "80"}, "JINKONG_PROT is not a setting; JINKONG_PORT is."),
         (("data", "--source", "uci-credit-card"), {}, "--source uci-credit-card needs --path, the CSV file."),
-        (("data", "--path", "x.csv"), {}, "--path is for --source uci-credit-card or folder"),
+        (("data", "--path", "x.csv"), {}, "--path is for the UCI sources and folder"),
         (("data", "--source", "uci-credit-card", "--path", "absent.csv"), {}, "absent.csv is not there"),
         (("data", "--source", "folder", "--path", "."), {}, "needs --observed-until"),
         (
@@ -198,7 +210,7 @@ def test_own_tables_in_a_folder_are_loaded_and_a_bad_row_is_kept_with_its_reason
     done = jinkong(*call, home=tmp_path / "home", JINKONG_REJECTED_SHARE_LIMIT="0.5")
     assert done.returncode == 0, done.stderr
     assert "customers: 1 × kind: is one of person, enterprise" in done.stdout
-    assert "1 parties in folder-own" in done.stdout
+    assert "1 customers are 1 parties; links: none" in done.stdout
     again = jinkong(*call, home=tmp_path / "home", JINKONG_REJECTED_SHARE_LIMIT="0.5")
     assert "data: unchanged, reused" in again.stdout
 
