@@ -6,8 +6,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -56,27 +54,52 @@ DATA = ("data", "--source", "folder", "--observed-until", "2025-06-01", "--path"
 BACKFILL = ("features", "backfill", "--from", "2024-06-01", "--to", "2024-06-12")
 
 
-def run(home: Path, *arguments: str, until: Callable[[], bool] | None = None) -> str:
-    """The command; with ``until``, killed as soon as that holds. What it printed; nothing where it was killed."""
+MORTAL = """
+import os, signal, sys
+from pathlib import Path
+
+part, count = os.environ.pop("DIES_AT"), int(os.environ.pop("DIES_AFTER"))
+rename = Path.replace
+
+def mortal(path, target):
+    global count
+    if part in str(target):
+        count -= 1
+        if count < 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+    return rename(path, target)
+
+Path.replace = mortal
+from pipelines.command import main
+main()
+"""
+"""The command, which kills itself with -9 before it gives the file its name that comes after so many of such a path."""
+
+
+def run(home: Path, *arguments: str) -> str:
+    """The command to its end; what it printed."""
+    done = started(home, [sys.executable, "-m", "pipelines", *arguments])
+    assert done.returncode == 0, done.stdout
+    return done.stdout
+
+
+def killed_run(home: Path, *arguments: str, at: str, after: int = 0) -> None:
+    """The command until it has named ``after`` files whose path holds ``at``, and dies with -9 before the next."""
+    done = started(home, [sys.executable, "-c", MORTAL, *arguments], DIES_AT=at, DIES_AFTER=str(after))
+    assert done.returncode == -signal.SIGKILL, done.stdout
+
+
+def started(home: Path, command: list[str], **variables: str) -> "subprocess.CompletedProcess[str]":
     environment = {name: value for name, value in os.environ.items() if not name.startswith("JINKONG_")}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "pipelines", *arguments],
-        env=environment | {"JINKONG_HOME": str(home), "COLUMNS": "200"},
+    return subprocess.run(
+        command,
+        env=environment | {"JINKONG_HOME": str(home), "COLUMNS": "200"} | variables,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        start_new_session=True,
+        timeout=200,
+        check=False,
     )
-    if until is not None:
-        while process.poll() is None and not until():
-            time.sleep(0.002)
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-            return ""
-    output, _ = process.communicate(timeout=200)
-    assert process.returncode == 0, output
-    return output
 
 
 def a_day(home: Path, raw: Path) -> None:
@@ -118,14 +141,15 @@ def test_a_day_that_is_killed_anywhere_is_completed_by_the_next_run(tmp_path: Pa
     # The next day's delivery.
     deliver(raw, 9)
     a_day(undisturbed, raw)
-    canonical, features = killed / "data/canonical", killed / "features"
-    new = "as_of_20240901T000000.parquet"
-    # On a busy machine a moment as short as the first may be missed; the others last.
-    run(killed, *DATA, str(raw), until=lambda: any(canonical.glob(".staging-*/statements/*")))
-    told = run(killed, *DATA, str(raw), "--again", until=(canonical / "transactions/08.parquet").exists)
-    assert told == ""
+    # While the new parts wait, while they take their places, and among the new feature files of a day.
+    killed_run(killed, *DATA, str(raw), at=".staging-", after=1)
+    placed = killed / "data/canonical/transactions/08.parquet"
+    assert not placed.exists()
+    killed_run(killed, *DATA, str(raw), at="data/canonical/statements/08.parquet")
+    assert placed.exists()
     run(killed, *DATA, str(raw))
-    run(killed, "features", "--as-of", "2024-09-20", until=lambda: len(list(features.glob(f"*/{new}"))) > 2)
+    killed_run(killed, "features", "--as-of", "2024-09-20", at="as_of_20240901T000000", after=3)
+    assert len(list((killed / "features").glob("*/as_of_20240901T000000.parquet"))) == 3
     a_day(killed, raw)
     files, online = left_behind(killed)
     wanted, wanted_online = left_behind(undisturbed)
@@ -142,10 +166,9 @@ def test_a_backfill_that_is_killed_goes_on_where_it_was(tmp_path: Path) -> None:
         run(home, *DATA, str(raw))
     assert "12 instants from 2024-06-01 to 2024-06-12" in run(undisturbed, *BACKFILL)
     files = killed / "features"
-    told = run(killed, *BACKFILL, until=lambda: len(list(files.glob("profile/as_of_202406*.parquet"))) >= 5)
-    assert told == ""
+    killed_run(killed, *BACKFILL, at="as_of_202406", after=30)
     done = {path: path.stat().st_mtime_ns for path in files.rglob("as_of_202406*.parquet")}
-    assert 10 < len(done) < 12 * len(list(files.iterdir()))
+    assert len(done) == 30
     told = run(killed, *BACKFILL)
     assert {path: path.stat().st_mtime_ns for path in done} == done
     names = {path.relative_to(killed): path.read_bytes() for path in files.rglob("*.parquet")}
