@@ -41,9 +41,20 @@ def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session")
 def uci_file() -> Path:
     """The UCI credit-card file."""
-    path = REAL_DATA / "uci_credit_card.csv.gz"
+    return real_file("uci_credit_card.csv.gz")
+
+
+@pytest.fixture(scope="session")
+def bank_marketing_file() -> Path:
+    """The UCI bank-marketing file."""
+    return real_file("bank_marketing.csv.gz")
+
+
+def real_file(name: str) -> Path:
+    """A file of real data; a test that needs it is skipped where it is not, and says so."""
+    path = REAL_DATA / name
     if not path.is_file():
-        pytest.skip(f"the UCI file is not at {path}; set JINKONG_TEST_DATA to the folder that holds it")
+        pytest.skip(f"{name} is not in {REAL_DATA}; set JINKONG_TEST_DATA to the folder that holds it")
     return path
 
 

@@ -2,7 +2,6 @@
 
 import math
 import struct
-import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -234,13 +233,3 @@ def test_what_breaks_the_contract_is_told_and_nothing_is_kept(world: World) -> N
     with pytest.raises(ContractBroken, match="0 events were given"):
         push(world.target, "transactions", [], at)
     assert sorted(world.canonical.rglob("*.parquet")) == before
-
-
-def test_a_push_is_quick(world: World) -> None:
-    seconds = []
-    for number in range(3):
-        began = time.monotonic()
-        world.push("transactions", a_payment(80 + number), at=START + timedelta(days=2, minutes=number))
-        seconds.append(time.monotonic() - began)
-    # Said in the benchmark; here only that nobody waits for a whole run.
-    assert min(seconds) < 5

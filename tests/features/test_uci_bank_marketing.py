@@ -10,7 +10,6 @@ import pytest
 from features.contracts import load_tables
 from features.errors import ContractBroken
 from features.sources.uci_bank_marketing import read_uci_bank_marketing
-from tests.conftest import REAL_DATA
 
 HEADER = "age;job;marital;education;contact;month;day_of_week;duration;pdays;poutcome;y\n"
 
@@ -51,14 +50,6 @@ def test_what_a_call_lasted_is_nowhere(tmp_path: Path) -> None:
 def test_a_row_that_uci_does_not_document_is_told(tmp_path: Path) -> None:
     with pytest.raises(ContractBroken, match="the first is row 1, where month = 'mai' but must be such that it is one"):
         read(tmp_path, "56;housemaid;married;basic.4y;telephone;mai;mon;261;999;nonexistent;no\n")
-
-
-@pytest.fixture
-def bank_marketing_file() -> Path:
-    path = REAL_DATA / "bank_marketing.csv.gz"
-    if not path.is_file():
-        pytest.skip(f"the bank-marketing file is not at {path}; set JINKONG_TEST_DATA to the folder that holds it")
-    return path
 
 
 def test_the_real_file_keeps_all_its_calls(bank_marketing_file: Path, tmp_path: Path) -> None:
