@@ -2,7 +2,6 @@ from .catalogue.views import VIEWS as VIEWS
 from .catalogue.views import View as View
 from .catalogue.views import risk_directions as risk_directions
 from .compute import Fingerprints as Fingerprints
-from .compute import ViewQuery as ViewQuery
 from .compute import compute_views as compute_views
 from .compute import computed_instants as computed_instants
 from .compute import feature_file as feature_file
@@ -54,6 +53,7 @@ from .store import online_reader as online_reader
 from .store import open_store as open_store
 from .store import point_in_time_frame as point_in_time_frame
 from .store import service_features as service_features
+from .windows import DeclaredView as DeclaredView
 
 __all__ = [
     "CONTRACTS",
@@ -62,6 +62,7 @@ __all__ = [
     "VIEWS",
     "ContractBroken",
     "DatabaseTables",
+    "DeclaredView",
     "FeatureStoreUnavailable",
     "Fingerprints",
     "FolderSource",
@@ -82,7 +83,6 @@ __all__ = [
     "UnknownParty",
     "UnknownSource",
     "View",
-    "ViewQuery",
     "apply_definitions",
     "canonical_state",
     "compute_views",

@@ -1,10 +1,8 @@
 """Compute feature rows: one Parquet file a view and instant, written whole or not at all."""
 
-import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -15,7 +13,10 @@ import pyarrow.parquet as pq
 
 from features.connection import bounded_connection
 from features.errors import ContractBroken
-from features.window_sql import VISIBLE_SQL
+from features.sight import Sight, look
+from features.window_sql import profile_sql, used_parameters
+from features.window_values import window_values
+from features.windows import ENTITY_COLUMNS, DeclaredView, WindowView
 from group.files import written_whole
 
 _FILE_PREFIX: Final = "as_of_"
@@ -26,17 +27,8 @@ Fingerprints = Mapping[tuple[str, datetime], str]
 """What the rows of each view and instant depend on, as a hash."""
 
 
-@dataclass(frozen=True, slots=True)
-class ViewQuery:
-    """A view's name, its query, and the raw table it reads beside customers and parties."""
-
-    name: str
-    sql: str
-    table: str
-
-
 def compute_views(
-    queries: Sequence[ViewQuery],
+    views: Sequence[DeclaredView],
     canonical: Path,
     features: Path,
     instants: Sequence[datetime],
@@ -49,38 +41,48 @@ def compute_views(
 ) -> dict[str, int]:
     """Write ``features/<view>/as_of_<date><suffix>.parquet`` for each view and instant; return the rows of each view.
 
-    ``memory_limit`` is for each of the queries that run at a time, at most ``threads``. ``progress`` is told from
-    several threads. With ``fingerprints`` (``feature_fingerprints``), files that say they were computed from the same
-    are left as they are.
+    A file holds a row for each party that a company knows at the instant, as the company sees it: ``legal_entity,
+    party_id, event_timestamp, created_timestamp``, then the features as DOUBLE. ``memory_limit`` is for DuckDB at each
+    of the instants that are computed at a time, at most ``threads``. ``progress`` is told from several threads. With
+    ``fingerprints`` (``feature_fingerprints``), files that say they were computed from the same are left as they are.
 
     Raises:
         ContractBroken: a view reads a table that was not loaded.
     """
-    for query in queries:
-        if not any((canonical / query.table).glob("*.parquet")):
-            raise ContractBroken(f"View '{query.name}' reads table '{query.table}', which was not loaded.")
+    for view in views:
+        if not any((canonical / view.table).glob("*.parquet")):
+            raise ContractBroken(f"View '{view.name}' reads table '{view.table}', which was not loaded.")
     workers = max(1, min(threads, len(instants)))
-    rows: Counter[str] = Counter({query.name: 0 for query in queries})
+    rows: Counter[str] = Counter({view.name: 0 for view in views})
 
     def compute(instant: datetime) -> Counter[str]:
-        targets = {query.name: feature_file(features, query.name, instant, suffix) for query in queries}
-        marks = {query.name: (fingerprints or {}).get((query.name, instant), "") for query in queries}
-        counts = Counter({name: rows_if_current(path, marks[name]) or 0 for name, path in targets.items()})
-        waiting = [query for query in queries if rows_if_current(targets[query.name], marks[query.name]) is None]
-        for query in queries:
-            if query not in waiting:
-                progress(query.name, instant)
-        if waiting:
-            with bounded_connection(max(1, threads // workers), memory_limit) as connection:
-                _see(connection, canonical, instant)
-                for query in waiting:
-                    target = targets[query.name]
-                    counts[query.name] = _write_view(connection, query, canonical, target, instant, marks[query.name])
-                    progress(query.name, instant)
-        return counts
+        targets = {view.name: feature_file(features, view.name, instant, suffix) for view in views}
+        marks = {view.name: (fingerprints or {}).get((view.name, instant), "") for view in views}
+        current = {view.name: rows_if_current(targets[view.name], marks[view.name]) for view in views}
+        waiting = [view for view in views if current[view.name] is None]
+        for view in views:
+            if view not in waiting:
+                progress(view.name, instant)
+        if not waiting:
+            return Counter({name: found or 0 for name, found in current.items()})
+        share = max(1, threads // workers)
+        with bounded_connection(share, memory_limit) as connection:
+            sight = look(connection, canonical, instant)
 
-    # Planning a query of so many columns takes DuckDB as long as running it on a small group, and one thread: so the
-    # instants run side by side, each with its share of the threads.
+            def of_one_table(table: str) -> None:
+                together = [view for view in waiting if view.table == table]
+                rows_of_table = f"{canonical}/{table}/*.parquet"
+                with connection.cursor() as beside:
+                    for name, found in _computed(beside, together, sight, rows_of_table, instant, share):
+                        _write(targets[name], sight, found, instant, marks[name])
+                        progress(name, instant)
+
+            with ThreadPoolExecutor(share) as tables:
+                list(tables.map(of_one_table, dict.fromkeys(view.table for view in waiting)))
+        known = len(sight.firsts)
+        return Counter({name: known if found is None else found for name, found in current.items()})
+
+    # What takes one thread on a small group, such as planning queries, is done for several instants at a time.
     with ThreadPoolExecutor(workers) as pool:
         for counts in pool.map(compute, instants):
             rows.update(counts)
@@ -116,34 +118,45 @@ def rows_if_current(path: Path, fingerprint: str) -> int | None:
     return int(metadata.num_rows) if mark == fingerprint.encode() else None
 
 
-def _see(connection: duckdb.DuckDBPyConnection, canonical: Path, instant: datetime) -> None:
-    first, *others = VISIBLE_SQL
-    parameters = {name: f"{canonical}/{name}/*.parquet" for name in ("customers", "parties")}
-    connection.execute(first, {"as_of": instant, **parameters})
-    for statement in others:
-        connection.execute(statement)
-
-
-def _write_view(
+def _computed(
     connection: duckdb.DuckDBPyConnection,
-    query: ViewQuery,
-    canonical: Path,
-    target: Path,
-    instant: datetime,
-    fingerprint: str,
-) -> int:
-    parameters = {
-        "as_of": instant,
-        "as_of_date": instant.date(),
-        "rows": f"{canonical}/{query.table}/*.parquet",
-    }
-    used = {name: value for name, value in parameters.items() if re.search(rf"\${name}\b", query.sql)}
-    # COPY takes no parameters, so the rows are computed into a table first.
-    connection.execute(f"CREATE OR REPLACE TEMP TABLE computed AS {query.sql}", used)
+    views: Sequence[DeclaredView],
+    sight: Sight,
+    rows: str,
+    as_of: datetime,
+    threads: int,
+) -> Iterator[tuple[str, pa.Table]]:
+    """Name and feature columns of each of the views of one table, whose rows are the viewers in their order."""
+    windowed = [view for view in views if isinstance(view, WindowView)]
+    values = window_values(connection, windowed, sight, rows, as_of, threads) if windowed else {}
+    for view in views:
+        if isinstance(view, WindowView):
+            columns = {feature.name: pa.array(values[feature], from_pandas=True) for feature in view.computed}
+            columns["stated_income"] = pa.array(sight.stated_income, from_pandas=True)
+            yield view.name, _with_derived(connection, view, pa.table(columns))
+        else:
+            sql = profile_sql(view.features)
+            yield view.name, connection.sql(sql, params=used_parameters(sql, rows, as_of)).to_arrow_table()
+
+
+def _with_derived(connection: duckdb.DuckDBPyConnection, view: WindowView, values: pa.Table) -> pa.Table:
+    kept = values.select([feature.name for feature in view.windowed])
+    if not view.derived:
+        return kept
+    connection.register("computed", values)
+    expressions = ", ".join(f"({feature.expression})::DOUBLE AS {feature.name}" for feature in view.derived)
+    derived = connection.sql(f"SELECT {expressions} FROM computed").to_arrow_table()  # noqa: S608 - declared here
+    for name in derived.column_names:
+        kept = kept.append_column(name, derived[name])
+    return kept
+
+
+def _write(target: Path, sight: Sight, features: pa.Table, instant: datetime, fingerprint: str) -> None:
+    at = pa.repeat(pa.scalar(instant, pa.timestamp("us", "UTC")), len(sight.firsts))
+    keys = {name: sight.viewers[name] for name in ENTITY_COLUMNS}
+    columns = keys | {"event_timestamp": at, "created_timestamp": at}
+    columns |= dict(zip(features.column_names, features.columns, strict=True))
+    # Chunks would become row groups; values differ too much for a dictionary to be worth its making.
+    table = pa.table(columns, metadata={_FINGERPRINT: fingerprint}).combine_chunks()
     with written_whole(target) as part:
-        path, mark = (text.replace("'", "''") for text in (str(part), fingerprint))
-        connection.execute(
-            f"COPY computed TO '{path}' (FORMAT parquet, COMPRESSION snappy, KV_METADATA {{{_FINGERPRINT}: '{mark}'}})"
-        )
-    connection.execute("DROP TABLE computed")
-    return int(pq.read_metadata(target).num_rows)
+        pq.write_table(table, part, compression="snappy", use_dictionary=list(ENTITY_COLUMNS))

@@ -63,7 +63,7 @@ def _feature_view(view: View, features: Path) -> FeatureView:
                     name=feature.name,
                     dtype=Float64,
                     description=feature.description,
-                    tags={"unit": feature.unit, "risk": str(feature.risk), "table": view.query.table},
+                    tags={"unit": feature.unit, "risk": str(feature.risk), "table": view.table},
                 )
                 for feature in view.features
             ),

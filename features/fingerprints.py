@@ -1,4 +1,4 @@
-"""What feature rows depend on: a view's query and the canonical rows that were known at the instant, no later ones.
+"""What feature rows depend on: a view's view and the canonical rows that were known at the instant, no later ones.
 
 A day's new data leave earlier instants as they are, so only what a delivery really touches is computed again: its own
 day, and the days of records that came with an older ``created_timestamp``.
@@ -9,29 +9,48 @@ from collections.abc import Sequence
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
+from typing import Final
 
 import polars as pl
 
-from features.compute import Fingerprints, ViewQuery
+from features.compute import Fingerprints
 from features.contracts.ledger import read_ledger, table_state
-from features.window_sql import VISIBLE_SQL
+from features.windows import DeclaredView, Derived, Windowed, WindowView
+
+_METHOD: Final = ("sight.py", "slots.py", "window_sql.py", "window_values.py", "compute.py")
+"""The modules that turn rows into values: with another text of theirs, what was computed is computed again."""
 
 
 def feature_fingerprints(
-    queries: Sequence[ViewQuery], canonical: Path, instants: Sequence[datetime], *, partitions: int = 1
+    views: Sequence[DeclaredView], canonical: Path, instants: Sequence[datetime], *, partitions: int = 1
 ) -> Fingerprints:
     """The fingerprint of each view at each instant."""
     ledger = read_ledger(canonical)
+    method = hashlib.sha256(b"".join((Path(__file__).parent / module).read_bytes() for module in _METHOD)).hexdigest()
+    libraries = [version(name) for name in ("duckdb", "numpy", "pyarrow")]
     parties = _parties_known(canonical, instants)
     found = {}
     for instant in instants:
         customers = table_state(canonical, ledger, "customers", instant)
-        states = {table: table_state(canonical, ledger, table, instant) for table in {q.table for q in queries}}
-        for query in queries:
-            depends = (query.sql, VISIBLE_SQL, version("duckdb"), partitions, parties[instant], customers)
-            text = repr((*depends, states[query.table], instant.isoformat()))
-            found[query.name, instant] = hashlib.sha256(text.encode()).hexdigest()
+        states = {table: table_state(canonical, ledger, table, instant) for table in {view.table for view in views}}
+        for view in views:
+            depends = (_declaration(view), method, libraries, partitions, parties[instant], customers)
+            text = repr((*depends, states[view.table], instant.isoformat()))
+            found[view.name, instant] = hashlib.sha256(text.encode()).hexdigest()
     return found
+
+
+def _declaration(view: DeclaredView) -> list[object]:
+    """What a view's values follow from, without what is said about them."""
+    said: list[object] = [view.table, view.row_id if isinstance(view, WindowView) else ""]
+    helpers = view.helpers if isinstance(view, WindowView) else ()
+    for feature in (*view.features, *helpers):
+        match feature:
+            case Windowed(metric=metric):
+                said.append((feature.name, metric.expression, metric.decimals, metric.scope, feature in helpers))
+            case Derived():
+                said.append((feature.name, feature.expression))
+    return said
 
 
 def canonical_state(canonical: Path) -> str:

@@ -84,9 +84,9 @@ def push(target: PushTarget, table: str, events: Sequence[Mapping[str, Any]], at
         alone = Path(folder)
         parties = _only_their_rows(target.canonical, contract, rows, alone)
         _correct(target.canonical, contract, alone, part)
-        queries = [view.query for view in VIEWS if view.query.table == table]
-        compute_views(queries, alone, alone / "features", [at], threads=1)
-        computed = {query.name: pl.read_parquet(feature_file(alone / "features", query.name, at)) for query in queries}
+        views = [view.declared for view in VIEWS if view.table == table]
+        compute_views(views, alone, alone / "features", [at], threads=1)
+        computed = {view.name: pl.read_parquet(feature_file(alone / "features", view.name, at)) for view in views}
     for view, found in computed.items():
         with written_whole(target.features / view / f"pushed_{part.name.removesuffix(PUSHED_SUFFIX)}.parquet") as file:
             found.write_parquet(file, compression="snappy")

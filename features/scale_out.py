@@ -1,4 +1,4 @@
-"""Feature rows of a large group: the same queries on each partition of the parties, as tasks on Ray."""
+"""Feature rows of a large group: the same views on each partition of the parties, as tasks on Ray."""
 
 import shutil
 from collections import Counter
@@ -8,12 +8,13 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from features.compute import Fingerprints, ViewQuery, compute_views, feature_file, rows_if_current
+from features.compute import Fingerprints, compute_views, feature_file, rows_if_current
 from features.partitions import partition_by_party
+from features.windows import DeclaredView
 
 
 def compute_views_on_ray(
-    queries: Sequence[ViewQuery],
+    views: Sequence[DeclaredView],
     canonical: Path,
     features: Path,
     instants: Sequence[datetime],
@@ -31,14 +32,14 @@ def compute_views_on_ray(
     cluster the folders must be ones that all nodes share. Every task takes one CPU and at most ``memory_limit``.
 
     Args:
-        queries: the views.
+        views: the views.
         canonical: the canonical tables, with ``parties``.
         features: where the feature rows go.
         instants: as of when.
         partitions: into how many parts the parties are hashed; a part should fit a worker's memory.
         scratch: a folder for the partitioned tables, removed at the end.
         threads: of the partitioning.
-        memory_limit: of one query, such as ``2GB``.
+        memory_limit: of one view, such as ``2GB``.
         fingerprints: of ``feature_fingerprints``; files that were computed from the same are left as they are.
         progress: is told the rows of each partition once it is done.
 
@@ -47,20 +48,20 @@ def compute_views_on_ray(
     """
     import ray  # noqa: PLC0415 - a group that fits one process never pays for it
 
-    tables = sorted({"customers"} | {query.table for query in queries})
+    tables = sorted({"customers"} | {view.table for view in views})
     suffixes = [f".partition-{number:04d}" for number in range(partitions)]
-    rows = _current_rows(queries, features, instants, suffixes, fingerprints or {})
+    rows = _current_rows(views, features, instants, suffixes, fingerprints or {})
     if rows is not None:
         progress(sum(rows.values()))
         return dict(rows)
-    rows = Counter({query.name: 0 for query in queries})
+    rows = Counter({view.name: 0 for view in views})
     task = ray.remote(num_cpus=1, max_retries=2)(_compute_partition)
     try:
         folders = partition_by_party(
             canonical, scratch, tables, partitions, threads=threads, memory_limit=memory_limit
         )  # fmt: skip
         waiting = [
-            task.remote(queries, str(folder), str(features), instants, memory_limit, suffix, fingerprints)
+            task.remote(views, str(folder), str(features), instants, memory_limit, suffix, fingerprints)
             for folder, suffix in zip(folders, suffixes, strict=True)
         ]
         while waiting:
@@ -74,7 +75,7 @@ def compute_views_on_ray(
 
 
 def _compute_partition(
-    queries: Sequence[ViewQuery],
+    views: Sequence[DeclaredView],
     canonical: str,
     features: str,
     instants: Sequence[datetime],
@@ -83,7 +84,7 @@ def _compute_partition(
     fingerprints: Fingerprints | None,
 ) -> dict[str, Any]:
     return compute_views(
-        queries,
+        views,
         Path(canonical),
         Path(features),
         instants,
@@ -95,7 +96,7 @@ def _compute_partition(
 
 
 def _current_rows(
-    queries: Sequence[ViewQuery],
+    views: Sequence[DeclaredView],
     features: Path,
     instants: Sequence[datetime],
     suffixes: Sequence[str],
@@ -103,10 +104,10 @@ def _current_rows(
 ) -> Counter[str] | None:
     """The rows of each view where every file is current; None as soon as one is not, as the tables are needed then."""
     rows: Counter[str] = Counter()
-    for query, instant, suffix in product(queries, instants, suffixes):
-        mark = fingerprints.get((query.name, instant), "")
-        found = rows_if_current(feature_file(features, query.name, instant, suffix), mark)
+    for view, instant, suffix in product(views, instants, suffixes):
+        mark = fingerprints.get((view.name, instant), "")
+        found = rows_if_current(feature_file(features, view.name, instant, suffix), mark)
         if found is None:
             return None
-        rows[query.name] += found
+        rows[view.name] += found
     return rows

@@ -24,8 +24,9 @@ class Metric:
     """A value of each raw row. ``expression`` is DuckDB SQL over the row's columns, null where it does not apply.
 
     It may name ``$as_of_date``, the date of the instant. Values are whole numbers or decimals, so that sums are exact
-    and do not depend on the order in which threads add them up. With ``scope`` ``elsewhere`` only the rows of other
-    companies than the one that looks are counted.
+    and do not depend on the order in which threads add them up; ``decimals`` is how many digits they have after the
+    point, two for amounts. With ``scope`` ``elsewhere`` only the rows of other companies than the one that looks are
+    counted.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Metric:
     unit: str
     description: str
     scope: Literal["seen", "elsewhere"] = "seen"
+    decimals: int = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,12 @@ class Windowed:
     window_days: int
     risk: Direction
     after_days: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.after_days < self.window_days:
+            raise ValueError(f"{self.name}: a window ends before it begins; give 0 <= after_days < window_days.")
+        if self.aggregate == "distinct" and self.after_days:
+            raise ValueError(f"{self.name}: distinct values are counted up to the instant; leave after_days out.")
 
     @property
     def name(self) -> str:
@@ -82,6 +90,18 @@ class Derived:
 
 
 @dataclass(frozen=True, slots=True)
+class ProfileView:
+    """What is read off the customers' records. ``features`` are SQL over the record of the company that looks.
+
+    They may also name ``companies``, how many the party deals with as far as seen, ``$as_of`` and ``$as_of_date``.
+    """
+
+    name: str
+    features: tuple[Derived, ...]
+    table: str = "customers"
+
+
+@dataclass(frozen=True, slots=True)
 class WindowView:
     """The features that come from one raw table. ``helpers`` serve the derived ones and are not kept."""
 
@@ -98,14 +118,12 @@ class WindowView:
         return (*self.windowed, *self.helpers)
 
     @property
-    def history_days(self) -> int:
-        """How far back the view's longest window reaches."""
-        return max(feature.window_days for feature in self.computed)
-
-    @property
     def features(self) -> tuple[Windowed | Derived, ...]:
         """All features in the order of the view's columns."""
         return (*self.windowed, *self.derived)
+
+
+DeclaredView = ProfileView | WindowView
 
 
 def over(metric: Metric, aggregate: Aggregate, windows_days: Sequence[int], *, risk: Direction) -> tuple[Windowed, ...]:

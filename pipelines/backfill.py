@@ -18,7 +18,7 @@ from dbos._serialization import DBOSPortableJSONSerializer
 from features import apply_definitions, canonical_state, open_store, plus_months
 from group.errors import InputError
 from group.settings import Settings
-from pipelines.jobs.features import compute_features, loaded_queries
+from pipelines.jobs.features import compute_features, loaded_views
 from pipelines.progress import Reporter, Silence
 from pipelines.steps import fingerprint
 from pipelines.workspace import Workspace
@@ -115,8 +115,8 @@ def _backfill(named: str, instants: list[str]) -> list[list[int]]:
 @DBOS.step()
 def _one_instant(named: str, instant: str) -> list[int]:
     settings, _ = _WORK[named]
-    queries = loaded_queries(Workspace.of(settings))
-    found = compute_features(settings, queries, [datetime.fromisoformat(instant)], Silence())
+    views = loaded_views(Workspace.of(settings))
+    found = compute_features(settings, views, [datetime.fromisoformat(instant)], Silence())
     return [found.files, found.files_computed]
 
 

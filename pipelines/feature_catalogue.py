@@ -43,7 +43,7 @@ def _chosen(names: Sequence[str]) -> list[View]:
 
 
 def _as_table(view: View) -> Table:
-    title = f"{view.name}: {view.subject} (from {view.query.table})"
+    title = f"{view.name}: {view.subject} (from {view.table})"
     table = Table(Column("feature", no_wrap=True), "unit", "risk", "what it is", title=title, title_justify="left")
     for feature in view.features:
         table.add_row(feature.name, feature.unit, _RISK[feature.risk], feature.description)
@@ -53,7 +53,7 @@ def _as_table(view: View) -> Table:
 def _as_markdown(views: Sequence[View]) -> str:
     lines = []
     for view in views:
-        lines += [f"## {view.name}", "", f"{view.subject}. From table `{view.query.table}`.", ""]
+        lines += [f"## {view.name}", "", f"{view.subject}. From table `{view.table}`.", ""]
         lines += ["| feature | unit | where it grows, risk | what it is |", "| --- | --- | --- | --- |"]
         lines += [f"| `{f.name}` | {f.unit} | {_RISK[f.risk]} | {f.description} |" for f in view.features]
         lines.append("")
@@ -68,7 +68,7 @@ def _as_json(views: Sequence[View]) -> str:
                 "feature": feature.name,
                 "unit": feature.unit,
                 "risk": feature.risk,
-                "source_table": view.query.table,
+                "source_table": view.table,
                 "description": feature.description,
             }
             for view in views

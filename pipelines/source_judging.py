@@ -95,4 +95,4 @@ def _with_views(name: str, offer: Offer, frame: pl.DataFrame, workspace: Workspa
 
 def _kept(workspace: Workspace, views: Sequence[View]) -> dict[str, float | None]:
     shares: Mapping[str, float] = {load.table: 1 - load.rejected_share for load in read_report(workspace.load_report)}
-    return {view.query.table: shares.get(view.query.table) for view in views}
+    return {view.table: shares.get(view.table) for view in views}

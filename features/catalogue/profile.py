@@ -5,9 +5,9 @@ They are kept in the customers table for fairness reports.
 
 from typing import Final
 
-from features.windows import Derived
+from features.windows import Derived, ProfileView
 
-PROFILE: Final = (
+PROFILE: Final = ProfileView("profile", (
     Derived("is_enterprise", "kind = 'enterprise'", "0 or 1", 0, "The party is an enterprise"),
     Derived(
         "age_years",
@@ -33,4 +33,4 @@ PROFILE: Final = (
         "months", 0, "Months since the company's current record of the customer",
     ),
     Derived("companies", "companies", "companies", 0, "Companies of the group the party deals with, as far as seen"),
-)  # fmt: skip
+))  # fmt: skip

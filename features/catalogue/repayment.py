@@ -20,7 +20,7 @@ _PAID_SHARE: Final = Metric(
     "paid_share",
     "CASE WHEN statement_balance > 0 THEN "
     "least(amount_paid::DOUBLE / statement_balance::DOUBLE, 10)::DECIMAL(18, 6) END",
-    "share", "Paid over balance",
+    "share", "Paid over balance", decimals=6,
 )  # fmt: skip
 _PAID: Final = Metric("amount_paid", "amount_paid", "CNY", "Paid in the month of a statement")
 _MONTHLY_SLIPS: Final = monthly(_SLIP, "count", 12, risk=1)

@@ -8,7 +8,7 @@ from features.windows import Derived, Metric, WindowView, monthly, over, trend
 _UTILISATION: Final = Metric(
     "utilisation",
     "CASE WHEN credit_limit > 0 THEN (statement_balance::DOUBLE / credit_limit::DOUBLE)::DECIMAL(18, 6) END",
-    "share", "Balance over limit",
+    "share", "Balance over limit", decimals=6,
 )  # fmt: skip
 _OVER_LIMIT: Final = Metric(
     "over_limit", "CASE WHEN statement_balance > credit_limit THEN 1 END", "statements", "Statements above the limit"

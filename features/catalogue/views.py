@@ -14,23 +14,30 @@ from features.catalogue.repayment import REPAYMENT
 from features.catalogue.rhythm import RHYTHM
 from features.catalogue.trade import TRADE
 from features.catalogue.utilisation import UTILISATION
-from features.compute import ViewQuery
-from features.window_sql import profile_sql, window_sql
-from features.windows import Derived, Direction, Windowed
+from features.windows import DeclaredView, Derived, Direction, Windowed
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A feature view as the other rooms know it: name, what it is about, query, features."""
+    """A feature view as the other rooms know it: how it is declared, and what it is about."""
 
-    query: ViewQuery
+    declared: DeclaredView
     subject: str
-    features: tuple[Windowed | Derived, ...]
 
     @property
     def name(self) -> str:
         """The view's name in Feast."""
-        return self.query.name
+        return self.declared.name
+
+    @property
+    def table(self) -> str:
+        """The raw table that it reads, beside customers and parties."""
+        return self.declared.table
+
+    @property
+    def features(self) -> tuple[Windowed | Derived, ...]:
+        """The view's features, in column order."""
+        return self.declared.features
 
     @property
     def feature_names(self) -> list[str]:
@@ -39,22 +46,17 @@ class View:
 
 
 VIEWS: Final[tuple[View, ...]] = (
-    View(ViewQuery("profile", profile_sql(PROFILE), "customers"), "Who the party is", PROFILE),
-    *(
-        View(ViewQuery(view.name, window_sql(view), view.table), subject, view.features)
-        for view, subject in (
-            (REPAYMENT, "How it pays what is due"),
-            (UTILISATION, "How much of its limits it draws"),
-            (CASH_FLOW, "Money in and out of its accounts"),
-            (BALANCE, "What is left on its accounts"),
-            (RHYTHM, "Trend, season and volatility of its money"),
-            (EXPOSURE, "What it owes across the group"),
-            (BUREAU, "What the credit bureau says"),
-            (TRADE, "What it invoices, and how its buyers pay"),
-            (APPLICATIONS, "What it asked for, and how it was answered"),
-            (MARKETING, "How it answers to marketing"),
-        )
-    ),
+    View(PROFILE, "Who the party is"),
+    View(REPAYMENT, "How it pays what is due"),
+    View(UTILISATION, "How much of its limits it draws"),
+    View(CASH_FLOW, "Money in and out of its accounts"),
+    View(BALANCE, "What is left on its accounts"),
+    View(RHYTHM, "Trend, season and volatility of its money"),
+    View(EXPOSURE, "What it owes across the group"),
+    View(BUREAU, "What the credit bureau says"),
+    View(TRADE, "What it invoices, and how its buyers pay"),
+    View(APPLICATIONS, "What it asked for, and how it was answered"),
+    View(MARKETING, "How it answers to marketing"),
 )
 
 CREDIT_VIEWS: Final = ("profile", "repayment", "utilisation", "cash_flow", "balance", "rhythm", "exposure", "bureau")

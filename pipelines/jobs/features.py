@@ -9,9 +9,9 @@ from typing import Any
 
 from features import (
     VIEWS,
+    DeclaredView,
     Fingerprints,
     UnknownSource,
-    ViewQuery,
     apply_definitions,
     canonical_state,
     compute_views,
@@ -65,17 +65,17 @@ def build_features(
     )
 
     def work() -> dict[str, Any]:
-        queries = loaded_queries(workspace)
+        views = loaded_views(workspace)
         _forget_another_source(workspace, settings, manifest.source)
         if again:
             shutil.rmtree(workspace.features, ignore_errors=True)
         months = snapshot_instants(workspace.canonical)
         chosen = {*months, *computed_instants(workspace.features), *([as_of] if as_of else [])}
         instants = sorted(chosen)
-        computed = compute_features(settings, queries, instants, reporter)
+        computed = compute_features(settings, views, instants, reporter)
         store = open_store(settings)
         counts = apply_definitions(store, workspace.features)
-        with reporter.bar("bringing features online", len(queries)) as advance:
+        with reporter.bar("bringing features online", len(views)) as advance:
             online = materialise(settings, workspace.features, instants[-1], progress=lambda _view: advance(1))
         return {
             "source": manifest.source,
@@ -105,18 +105,18 @@ class Computed:
     files_computed: int
 
 
-def loaded_queries(workspace: Workspace) -> list[ViewQuery]:
-    """The queries of the views whose table was loaded."""
-    return [view.query for view in VIEWS if any((workspace.canonical / view.query.table).glob("*.parquet"))]
+def loaded_views(workspace: Workspace) -> list[DeclaredView]:
+    """The views of the views whose table was loaded."""
+    return [view.declared for view in VIEWS if any((workspace.canonical / view.table).glob("*.parquet"))]
 
 
 def compute_features(
-    settings: Settings, queries: Sequence[ViewQuery], instants: Sequence[datetime], reporter: Reporter
+    settings: Settings, views: Sequence[DeclaredView], instants: Sequence[datetime], reporter: Reporter
 ) -> Computed:
     """Compute what is not current, in this process or by partition on Ray where the settings ask for several."""
     workspace = Workspace.of(settings)
     partitions = settings.feature_partitions
-    marks = feature_fingerprints(queries, workspace.canonical, instants, partitions=partitions)
+    marks = feature_fingerprints(views, workspace.canonical, instants, partitions=partitions)
     suffixes = [""] if partitions == 1 else [f".partition-{number:04d}" for number in range(partitions)]
     files = {
         feature_file(workspace.features, view, instant, suffix): mark
@@ -124,7 +124,7 @@ def compute_features(
         for suffix in suffixes
     }
     waiting = sum(rows_if_current(path, mark) is None for path, mark in files.items())
-    rows = _compute(settings, workspace, queries, instants, marks, reporter)
+    rows = _compute(settings, workspace, views, instants, marks, reporter)
     _remove_others(workspace, files)
     return Computed(rows, len(files), waiting)
 
@@ -132,15 +132,15 @@ def compute_features(
 def _compute(
     settings: Settings,
     workspace: Workspace,
-    queries: Sequence[ViewQuery],
+    views: Sequence[DeclaredView],
     instants: Sequence[datetime],
     marks: Fingerprints,
     reporter: Reporter,
 ) -> dict[str, int]:
     if settings.feature_partitions == 1:
-        with reporter.bar("windowed features", len(queries) * len(instants)) as advance:
+        with reporter.bar("windowed features", len(views) * len(instants)) as advance:
             return compute_views(
-                queries,
+                views,
                 workspace.canonical,
                 workspace.features,
                 instants,
@@ -151,7 +151,7 @@ def _compute(
             )
     with ray_session(settings), reporter.bar("features by partition", settings.feature_partitions) as advance:
         return compute_views_on_ray(
-            queries,
+            views,
             workspace.canonical,
             workspace.features,
             instants,

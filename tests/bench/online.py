@@ -9,11 +9,12 @@ import numpy as np
 import pandas as pd
 from feast import FeatureService, FeatureStore
 
-from features.catalogue import VIEWS
+from features.catalogue import VIEWS, View
 from features.definitions import ENTITIES, feature_views
 from features.online.layout import write_layout
 from features.online.reader import open_reader
 from features.store import feast_home, layout_of, open_store
+from features.windows import WindowView
 from group.libraries import hushed
 from group.settings import load_settings
 from tests.bench.timing import medians, ratio
@@ -75,7 +76,7 @@ def on_one_store(home: Path, url: str, rounds: int, parties: int) -> dict[str, A
 
 def filled(home: Path, store: FeatureStore, parties: int) -> tuple[FeatureStore, list[str]]:
     """Three of the catalogue's views, cut to 40 features in all, with values for ``parties``."""
-    chosen = [replace(view, features=view.features[: FEATURES[view.name]]) for view in VIEWS if view.name in FEATURES]
+    chosen = [cut(view, FEATURES[view.name]) for view in VIEWS if view.name in FEATURES]
     in_feast = feature_views(chosen, home / "features")
     random = np.random.default_rng(1)
     keys = pd.DataFrame([party_of(number) for number in range(parties)], columns=["legal_entity", "party_id"])
@@ -88,6 +89,16 @@ def filled(home: Path, store: FeatureStore, parties: int) -> tuple[FeatureStore,
     layout = layout_of(store, SERVICE)
     write_layout(layout, Path(store.config.repo_path))
     return store, layout.features
+
+
+def cut(view: View, features: int) -> View:
+    """The view with its first so many features alone."""
+    declared = view.declared
+    assert isinstance(declared, WindowView)
+    windowed = declared.windowed[:features]
+    return replace(
+        view, declared=replace(declared, windowed=windowed, derived=declared.derived[: features - len(windowed)])
+    )
 
 
 def party_of(number: int) -> tuple[str, str]:

@@ -32,7 +32,7 @@ def measure(folder: Path, rounds: int, scale: float) -> dict[str, Any]:
     canonical = a_group(settings, scale)
 
     def views(table: str | None = None) -> None:
-        chosen = [view.query for view in VIEWS if table in (None, view.query.table)]
+        chosen = [view.declared for view in VIEWS if table in (None, view.table)]
         compute_views(chosen, canonical, folder / "features", [AS_OF], threads=settings.threads)
 
     def sums(table: str | None = None) -> None:
@@ -50,7 +50,7 @@ def measure(folder: Path, rounds: int, scale: float) -> dict[str, Any]:
         "windows_over_sums": ratio(everything, "windows", "sums"),
         "by_table": {
             table: {
-                "features": sum(len(view.features) for view in VIEWS if view.query.table == table),
+                "features": sum(len(view.features) for view in VIEWS if view.table == table),
                 "windows_over_sum": ratio(times, "windows", "sums"),
                 "times": times,
             }

@@ -105,7 +105,7 @@ def days_past_due(delivery: Delivery, at: datetime) -> float:
     view = next(view for view in VIEWS if view.name == "repayment")
     target = delivery.raw.parent / "features"
     shutil.rmtree(target, ignore_errors=True)
-    compute_views([view.query], delivery.canonical, target, [at], threads=1)
+    compute_views([view.declared], delivery.canonical, target, [at], threads=1)
     rows = pl.read_parquet(feature_file(target, view.name, at))
     own = rows.filter(pl.col("days_past_due_max_90d").is_not_null())
     worst: float = own["days_past_due_max_90d"].max()  # type: ignore[assignment]
@@ -275,7 +275,7 @@ def dying_after(count: int) -> Callable[[Callable[..., Any]], Callable[..., Any]
 @pytest.fixture
 def computed(delivery: Delivery) -> Callable[[list[datetime]], set[str]]:
     """Computes the repayment view at instants, and says the names of files that were written anew."""
-    view = next(view for view in VIEWS if view.name == "repayment").query
+    view = next(view for view in VIEWS if view.name == "repayment").declared
     target = delivery.raw.parent / "features"
 
     def run(instants: list[datetime]) -> set[str]:

@@ -39,7 +39,7 @@ CUSTOMERS = (("consumer", "C1"), ("credit", "C2"), ("leasing", "C3"))
 
 DELIVERED = ("customers", "statements", "transactions", "invoices")
 SERVED = {
-    view.name: list(view.feature_names) if view.name in CREDIT_VIEWS and view.query.table in DELIVERED else []
+    view.name: list(view.feature_names) if view.name in CREDIT_VIEWS and view.table in DELIVERED else []
     for view in VIEWS
 }
 """Features of each view that the credit service has in a world where these tables were delivered."""
@@ -101,7 +101,7 @@ def a_world(folder: Path, **variables: str) -> World:
     canonical, features = folder / "canonical", folder / "features"
     load_tables(raw, canonical, folder / "quarantine", rejected_share_limit=0, now=START)
     resolve_parties(canonical)
-    there = [view.query for view in VIEWS if (canonical / view.query.table).is_dir()]
+    there = [view.declared for view in VIEWS if (canonical / view.table).is_dir()]
     compute_views(there, canonical, features, [START], threads=1)
     world = World(load_settings({"JINKONG_HOME": str(folder / "home")} | variables), canonical, features)
     apply_definitions(open_store(world.settings), features)
@@ -161,7 +161,7 @@ def test_offline_and_online_agree_bit_for_bit_whatever_is_pushed_in_whatever_ord
 
 
 def history_is_what_a_whole_run_finds(world: World, table: str, pushed: Pushed, whole: Path) -> None:
-    queries = [view.query for view in VIEWS if view.query.table == table]
+    queries = [view.declared for view in VIEWS if view.table == table]
     compute_views(queries, world.canonical, whole, [pushed.at], threads=1)
     history = world.history(pushed.at)
     assert pushed.parties
@@ -190,7 +190,7 @@ def between_pushes_the_last_one_counts(world: World, instant: datetime) -> None:
     last = {table: pushed for table, pushed in world.done if pushed.at <= instant}
     for table, pushed in last.items():
         then = world.history(pushed.at)
-        names = [name for view in VIEWS if view.query.table == table for name in SERVED[view.name]]
+        names = [name for view in VIEWS if view.table == table for name in SERVED[view.name]]
         for key in world.parties.rows():
             if key[1] in pushed.parties:
                 assert [there[key][name] for name in names] == [then[key][name] for name in names]

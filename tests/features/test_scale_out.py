@@ -27,7 +27,7 @@ def two_workers(tmp_path: Path) -> Iterator[None]:
 def test_partitions_on_two_workers_give_the_rows_of_one_process(
     the_small_group: Workspace, tmp_path: Path, two_workers: None
 ) -> None:
-    queries = [view.query for view in VIEWS]
+    queries = [view.declared for view in VIEWS]
     alone = compute_views(queries, the_small_group.canonical, tmp_path / "alone", INSTANTS, threads=2)
     told: list[int] = []
     together = compute_views_on_ray(
@@ -77,7 +77,7 @@ def test_a_partition_without_parties_is_an_empty_one(the_small_group: Workspace,
         keys = first.select("legal_entity", "customer_id")
         rows.join(keys, on=["legal_entity", "customer_id"], how="semi").write_parquet(few / table / "part.parquet")
     folders = partition_by_party(few, tmp_path / "parts", ["customers", "transactions"], 4, threads=1)
-    queries = [view.query for view in VIEWS if view.name in ("profile", "cash_flow")]
+    queries = [view.declared for view in VIEWS if view.name in ("profile", "cash_flow")]
     counts = [
         compute_views(queries, folder, tmp_path / "features", INSTANTS[1:], threads=1, suffix=f".{folder.name}")
         for folder in folders

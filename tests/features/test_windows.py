@@ -17,9 +17,8 @@ from hypothesis import strategies as st
 from features import resolve_parties
 from features.catalogue import VIEWS
 from features.catalogue.trade import TRADE
-from features.compute import ViewQuery, compute_views
+from features.compute import compute_views
 from features.errors import ContractBroken
-from features.window_sql import window_sql
 from features.windows import (
     Aggregate,
     Derived,
@@ -61,7 +60,7 @@ def features_of(
     """Feature rows by company and customer id of the party (each party here has one token, named like it)."""
     resolve_parties(canonical)
     target = canonical.parent / f"features_{as_of:%d}"
-    compute_views([ViewQuery(view.name, window_sql(view), view.table)], canonical, target, [as_of], threads=2)
+    compute_views([view], canonical, target, [as_of], threads=2)
     rows = pl.read_parquet(target / view.name / "*.parquet")
     names = pl.read_parquet(canonical / "parties/*.parquet").group_by("party_id").agg(pl.col("customer_id").min())
     return {
@@ -327,7 +326,7 @@ def test_every_view_of_the_catalogue_computes_and_says_what_its_features_are(the
 
 def test_the_same_data_give_the_same_bytes_on_any_number_of_threads(the_small_group: Any, tmp_path: Path) -> None:
     instant = datetime(2025, 1, 1, tzinfo=UTC)
-    queries = [view.query for view in VIEWS]
+    queries = [view.declared for view in VIEWS]
     for threads in (1, 2):
         compute_views(queries, the_small_group.canonical, tmp_path / str(threads), [instant], threads=threads)
     for view in VIEWS:

@@ -1,0 +1,110 @@
+"""What each company sees of each party at an instant.
+
+A company sees its own customers' data, and other companies' data of the same party only where the customer there
+consents to sharing within the group.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+
+Numbers = np.ndarray[Any, np.dtype[np.float64]]
+
+SIGHT_SQL: Final = (
+    """
+CREATE TABLE known AS
+SELECT customers.*, parties.party_id
+FROM read_parquet($customers) AS customers
+JOIN read_parquet($parties) AS parties USING (legal_entity, customer_id)
+WHERE customers.event_timestamp <= $as_of
+  AND customers.created_timestamp <= $as_of
+QUALIFY row_number() OVER (
+    PARTITION BY customers.legal_entity, customers.customer_id
+    ORDER BY customers.event_timestamp DESC, customers.created_timestamp DESC
+) = 1
+""",
+    """
+CREATE TABLE customer_numbers AS
+SELECT legal_entity, customer_id, (row_number() OVER () - 1)::INTEGER AS customer
+FROM known
+""",
+    """
+CREATE TABLE viewers AS
+SELECT legal_entity, party_id, (row_number() OVER (ORDER BY legal_entity, party_id) - 1)::INTEGER AS viewer
+FROM (SELECT DISTINCT legal_entity, party_id FROM known)
+""",
+    """
+CREATE TABLE visible AS
+SELECT
+    viewers.viewer,
+    customer_numbers.customer,
+    seen.legal_entity <> viewers.legal_entity AS is_elsewhere,
+    seen.income_per_month
+FROM viewers
+JOIN known AS seen USING (party_id)
+JOIN customer_numbers
+  ON customer_numbers.legal_entity = seen.legal_entity AND customer_numbers.customer_id = seen.customer_id
+WHERE seen.legal_entity = viewers.legal_entity
+   OR seen.share_within_group_consent
+""",
+)
+"""``known`` has the customer records, ``viewers`` each party that a company knows, ``visible`` the customers that a
+viewer sees. Customers and viewers are numbered from 0, viewers in the order of feature rows. Parameters of the first
+statement: ``$as_of``, ``$customers``, ``$parties`` (Parquet globs).
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """``visible`` as arrays: the customers of viewer 0, then those of viewer 1, and so on. Every viewer sees one."""
+
+    viewers: pa.Table
+    """``legal_entity`` and ``party_id`` of each viewer."""
+    customers: int
+    """How many customers there are."""
+    seen: np.ndarray[Any, np.dtype[np.int64]]
+    """The number of each customer that is seen."""
+    is_elsewhere: np.ndarray[Any, np.dtype[np.bool_]]
+    """Whether that customer is another company's."""
+    firsts: np.ndarray[Any, np.dtype[np.int64]]
+    """Where each viewer's customers begin."""
+    stated_income: Numbers
+    """The highest monthly income (CNY) on the customer records that each viewer sees; NaN for none."""
+
+    def over_customers(self, join: np.ufunc, by_customer: Numbers, *, nothing: float, elsewhere: bool) -> Numbers:
+        """Values of customers brought together to values of viewers by ``join``, of which ``nothing`` is neutral."""
+        values = by_customer[self.seen]
+        if elsewhere:
+            values[~self.is_elsewhere] = nothing
+        return np.asarray(join.reduceat(values, self.firsts)) if len(values) else values
+
+
+def look(connection: duckdb.DuckDBPyConnection, canonical: Path, as_of: datetime) -> Sight:
+    """Create the tables of ``SIGHT_SQL`` and return what they say."""
+    first, *others = SIGHT_SQL
+    parameters = {name: f"{canonical}/{name}/*.parquet" for name in ("customers", "parties")}
+    connection.execute(first, {"as_of": as_of, **parameters})
+    for statement in others:
+        connection.execute(statement)
+    viewers = connection.sql("SELECT legal_entity, party_id FROM viewers ORDER BY viewer").to_arrow_table()
+    visible = connection.sql(
+        "SELECT viewer, customer::BIGINT AS customer, is_elsewhere, "
+        "coalesce(income_per_month::DOUBLE, 'nan') AS income FROM visible ORDER BY viewer"
+    ).fetchnumpy()
+    firsts = np.flatnonzero(np.diff(visible["viewer"], prepend=-1)).astype(np.int64)
+    income = visible["income"]
+    ((customers,),) = connection.execute("SELECT count(*) FROM customer_numbers").fetchall()
+    return Sight(
+        viewers=viewers,
+        customers=int(customers),
+        seen=visible["customer"],
+        is_elsewhere=visible["is_elsewhere"],
+        firsts=firsts,
+        # fmax, unlike maximum, passes over what is not stated.
+        stated_income=np.fmax.reduceat(income, firsts) if len(income) else income,
+    )
