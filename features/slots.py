@@ -21,28 +21,32 @@ from features.sight import Numbers
 from features.window_sql import DAY_US, seen_rows_sql, used_parameters
 from features.windows import Windowed, WindowView
 
-PartKind = Literal["sum", "squares_high", "squares_low", "rows", "min", "max", "age"]
+PartKind = Literal["sum", "squares_high", "squares_middle", "squares_low", "rows", "min", "max", "age"]
 
-LIMB: Final = 2**40
-"""A sum of squares is kept as two numbers, of which each is exact: Σx² = high * LIMB + low."""
+SQUARES: Final[tuple[PartKind, ...]] = ("squares_high", "squares_middle", "squares_low")
+LIMB: Final = 2**18
+"""A whole number is high * LIMB + low; its square is high² * LIMB² + 2 * high * low * LIMB + low², three sums of which
+each is exact where the sum of the squares would not be."""
 
-_WHOLE: Final = "round({metric} * {unit})"
-_SQUARES: Final = f"sum({_WHOLE}::BIGINT::HUGEINT * {_WHOLE}::BIGINT::HUGEINT)"
+_HIGH: Final = f"floor({{metric}} / {LIMB})"
+_LOW: Final = f"({{metric}} - {_HIGH} * {LIMB})"
 _PART_SQL: Final[dict[PartKind, str]] = {
-    "sum": f"coalesce(sum({_WHOLE}), 0)",
-    "squares_high": f"coalesce(({_SQUARES} // {LIMB})::DOUBLE, 0)",
-    "squares_low": f"coalesce(({_SQUARES} % {LIMB})::DOUBLE, 0)",
+    "sum": "coalesce(sum({metric}), 0)",
+    "squares_high": f"coalesce(sum({_HIGH} * {_HIGH}), 0)",
+    "squares_middle": f"coalesce(sum({_HIGH} * {_LOW}), 0)",
+    "squares_low": f"coalesce(sum({_LOW} * {_LOW}), 0)",
     "rows": "count({metric})::DOUBLE",
     "min": "coalesce(min({metric}), 'infinity')",
     "max": "coalesce(max({metric}), '-infinity')",
     # CASE rather than FILTER, which takes DuckDB 2.0 two to three times as long where there are many of them.
-    "age": "coalesce(min(CASE WHEN {metric} IS NOT NULL THEN age_us END)::DOUBLE, 'infinity')",
+    "age": "coalesce(min(CASE WHEN {metric} IS NOT NULL THEN age_us END), 'infinity')",
 }
 """What is kept of a metric's rows in a slot, from which each aggregate over slots follows exactly."""
 
 JOINS: Final[dict[PartKind, tuple[np.ufunc, float]]] = {
     "sum": (np.add, 0.0),
     "squares_high": (np.add, 0.0),
+    "squares_middle": (np.add, 0.0),
     "squares_low": (np.add, 0.0),
     "rows": (np.add, 0.0),
     "min": (np.minimum, np.inf),
@@ -54,7 +58,7 @@ JOINS: Final[dict[PartKind, tuple[np.ufunc, float]]] = {
 _NEEDS: Final[dict[str, tuple[PartKind, ...]]] = {
     "sum": ("sum",),
     "mean": ("sum", "rows"),
-    "std": ("sum", "squares_high", "squares_low", "rows"),
+    "std": ("sum", *SQUARES, "rows"),
     "min": ("min",),
     "max": ("max",),
     "count": ("rows",),
@@ -91,9 +95,9 @@ def part_of(feature: Windowed, kind: PartKind) -> Needed:
 
 
 def needed_by(views: Sequence[WindowView]) -> list[Needed]:
-    """All that the views need, each once; those of one part beside each other."""
+    """All that the views need, each once, those that reach less far back first."""
     needed = (part_of(f, kind) for view in views for f in view.computed for kind in _NEEDS[f.aggregate])
-    return sorted(set(needed), key=repr)
+    return sorted(set(needed), key=lambda one: (one.window_days, repr(one)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +131,7 @@ def read_slots(
 ) -> Slots:
     """The slots of one table's ``rows`` (Parquet glob), beside the tables of ``SIGHT_SQL``."""
     parts = list(dict.fromkeys(one.part for one in needed))
-    edges = tuple(sorted({0} | {days for one in needed for days in (one.window_days, one.after_days)}))
+    edges = tuple(sorted({days for one in needed for days in (one.window_days, one.after_days)}))
     sql = _slots_sql(parts, edges, customers)
     found = connection.sql(sql, params=used_parameters(sql, rows, as_of)).to_arrow_table()
     values = {part: found[f"part_{number}"].to_numpy() for number, part in enumerate(parts)}
@@ -135,10 +139,13 @@ def read_slots(
 
 
 def _slots_sql(parts: Sequence[Part], edges: Sequence[int], customers: int) -> str:
-    names = {expression: f"value_{number}" for number, expression in enumerate({p.expression: 0 for p in parts})}
-    metrics = ", ".join(f"({expression})::DOUBLE AS {name}" for expression, name in names.items())
+    metrics = {(part.expression, part.decimals): 0 for part in parts}
+    names = {metric: f"value_{number}" for number, metric in enumerate(metrics)}
+    values = ", ".join(
+        f"round(({expression})::DOUBLE * {10**decimals}) AS {name}" for (expression, decimals), name in names.items()
+    )
     kept = ",\n    ".join(
-        f"{_PART_SQL[part.kind].format(metric=names[part.expression], unit=10**part.decimals)} AS part_{number}"
+        f"{_PART_SQL[part.kind].format(metric=names[part.expression, part.decimals])} AS part_{number}"
         for number, part in enumerate(parts)
     )
     whens = " ".join(f"WHEN age_us < {end * DAY_US} THEN {slot}" for slot, (_, end) in enumerate(pairwise(edges)))
@@ -146,6 +153,6 @@ def _slots_sql(parts: Sequence[Part], edges: Sequence[int], customers: int) -> s
 SELECT
     (CASE {whens} END)::BIGINT * {customers} + customer AS place,
     {kept}
-FROM ({seen_rows_sql(metrics, edges[-1])})
+FROM (SELECT * REPLACE (age_us::DOUBLE AS age_us) FROM ({seen_rows_sql(values, edges[-1], edges[0])}))
 GROUP BY place
 """  # noqa: S608 - every fragment is declared in this package

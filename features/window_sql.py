@@ -22,8 +22,8 @@ def used_parameters(sql: str, rows: str, as_of: datetime) -> dict[str, Any]:
     return {name: value for name, value in parameters.items() if re.search(rf"\${name}\b", sql)}
 
 
-def seen_rows_sql(columns: str, history_days: int) -> str:
-    """Each row of the last days that counts: ``customer``, ``age_us`` and ``columns``."""
+def seen_rows_sql(columns: str, history_days: int, after_days: int = 0) -> str:
+    """Each row of the days from ``history_days`` to ``after_days`` ago: ``customer``, ``age_us`` and ``columns``."""
     return f"""
     SELECT
         customer_numbers.customer,
@@ -31,7 +31,7 @@ def seen_rows_sql(columns: str, history_days: int) -> str:
         {columns}
     FROM read_parquet($rows)
     JOIN customer_numbers USING (legal_entity, customer_id)
-    WHERE event_timestamp <= $as_of
+    WHERE event_timestamp <= make_timestamptz(epoch_us($as_of) - {after_days * DAY_US})
       AND event_timestamp > make_timestamptz(epoch_us($as_of) - {history_days * DAY_US})
       AND created_timestamp <= $as_of
       AND (superseded_at IS NULL OR superseded_at > $as_of)

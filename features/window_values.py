@@ -4,18 +4,20 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from itertools import groupby
-from typing import Any
+from typing import Any, Final
 
 import duckdb
 import numpy as np
 
 from features.sight import Numbers, Sight
-from features.slots import JOINS, LIMB, Needed, PartKind, Slots, needed_by, part_of, read_slots
+from features.slots import JOINS, LIMB, SQUARES, Needed, Part, PartKind, Slots, needed_by, part_of, read_slots
 from features.window_sql import DAY_US, distinct_sql, latest_sql, used_parameters
 from features.windows import Windowed, WindowView
 
 Values = dict[Windowed, Numbers]
 """A feature's value of each viewer, NaN for none."""
+
+_A_YEAR: Final = 366
 
 
 def window_values(
@@ -28,11 +30,12 @@ def window_values(
 ) -> Values:
     """The values of all that ``views`` of one table compute, over its ``rows`` (Parquet glob)."""
     found: Values = {}
-    needed = needed_by(views)
-    parts = {}
-    if needed:
-        slots = read_slots(connection, needed, rows, as_of, sight.customers)
-        parts = _parts_of_viewers(slots, sight, needed, threads)
+    parts: dict[Needed, Numbers] = {}
+    # Few features reach back for years. Most need not carry slots of which they take nothing.
+    for _, needed in groupby(needed_by(views), key=lambda one: one.window_days > _A_YEAR):
+        together = list(needed)
+        slots = read_slots(connection, together, rows, as_of, sight.customers)
+        parts |= _parts_of_viewers(slots, sight, together, threads)
     for feature in dict.fromkeys(feature for view in views for feature in view.computed):
         if feature.aggregate not in ("distinct", "latest"):
             found[feature] = _value(feature, parts)
@@ -61,16 +64,17 @@ def _asked_whole(views: Sequence[WindowView]) -> list[tuple[str, list[Windowed]]
 
 
 def _parts_of_viewers(slots: Slots, sight: Sight, needed: Sequence[Needed], threads: int) -> dict[Needed, Numbers]:
-    def of_one_part(beside: list[Needed]) -> list[tuple[Needed, Numbers]]:
-        by_slot = slots.by_slot(beside[0].part)
-        join, nothing = JOINS[beside[0].part.kind]
+    def of_one(part: Part) -> list[tuple[Needed, Numbers]]:
+        by_slot = slots.by_slot(part)
+        join, nothing = JOINS[part.kind]
         return [
             (one, sight.over_customers(join, slots.over(by_slot, one), nothing=nothing, elsewhere=one.elsewhere))
-            for one in beside
+            for one in needed
+            if one.part == part
         ]
 
     with ThreadPoolExecutor(threads) as pool:
-        found = pool.map(of_one_part, [list(beside) for _, beside in groupby(needed, key=lambda one: one.part)])
+        found = pool.map(of_one, slots.values)
         return {one: values for several in found for one, values in several}
 
 
@@ -90,7 +94,8 @@ def _value(feature: Windowed, parts: dict[Needed, Numbers]) -> Numbers:
             case "std":
                 # The sample's: (Σx² - (Σx)²/n) / (n - 1).
                 total, rows = part("sum"), part("rows")
-                squares = part("squares_high") * LIMB + part("squares_low")
+                high, middle, low = (part(kind) for kind in SQUARES)
+                squares = high * LIMB**2 + middle * (2 * LIMB) + low
                 spread = np.maximum(squares - total * total / rows, 0) / (rows - 1)
                 return np.where(rows > 1, np.sqrt(spread) / unit, np.nan)
             case "days_since":
@@ -98,7 +103,7 @@ def _value(feature: Windowed, parts: dict[Needed, Numbers]) -> Numbers:
                 return np.where(np.isfinite(age), age // DAY_US, np.nan)
             case "min" | "max":
                 extreme = part(feature.aggregate)
-                return np.where(np.isfinite(extreme), extreme, np.nan)
+                return np.where(np.isfinite(extreme), extreme / unit, np.nan)
             case "distinct" | "latest":
                 raise AssertionError("distinct and latest values are asked for whole")
 

@@ -1,5 +1,6 @@
 """Windowed features: what DuckDB computes is what the declaration says, row by row, and nothing from the future."""
 
+import re
 import statistics
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -8,6 +9,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import numpy as np
 import polars as pl
 import pytest
@@ -332,6 +334,72 @@ def test_the_same_data_give_the_same_bytes_on_any_number_of_threads(the_small_gr
     for view in VIEWS:
         one, two = (next((tmp_path / threads / view.name).iterdir()).read_bytes() for threads in ("1", "2"))
         assert one == two, view.name
+
+
+def test_a_view_has_the_same_bytes_alone_and_beside_others_of_its_table(the_small_group: Any, tmp_path: Path) -> None:
+    instant = datetime(2025, 1, 1, tzinfo=UTC)
+    of_statements = [view.declared for view in VIEWS if view.table == "statements"]
+    assert len(of_statements) > 1
+    compute_views(of_statements, the_small_group.canonical, tmp_path / "together", [instant], threads=2)
+    for view in of_statements:
+        compute_views([view], the_small_group.canonical, tmp_path / "alone", [instant], threads=2)
+        together, alone = (next((tmp_path / name / view.name).iterdir()) for name in ("together", "alone"))
+        assert together.read_bytes() == alone.read_bytes(), view.name
+
+
+def test_metrics_say_how_many_digits_they_have(the_small_group: Any) -> None:
+    # Values are added up as whole numbers of their last digit: one more than is said would be lost.
+    for view in VIEWS:
+        if isinstance(view.declared, WindowView):
+            metrics = {feature.metric for feature in view.declared.computed if feature.aggregate != "distinct"}
+            rows = f"read_parquet('{the_small_group.canonical}/{view.table}/*.parquet')"
+            for metric in metrics:
+                sql = f"DESCRIBE SELECT {metric.expression.replace('$as_of_date', 'current_date')} FROM {rows}"
+                ((_, kind, *_),) = duckdb.execute(sql).fetchall()
+                digits = re.fullmatch(r"DECIMAL\(\d+,(\d+)\)", kind)
+                assert digits or kind.endswith("INTEGER") or kind.endswith("INT"), (metric.name, kind)
+                assert int(digits[1]) <= metric.decimals if digits else metric.decimals >= 0, (metric.name, kind)
+
+
+@given(st.lists(st.integers(-(10**14), 10**14), min_size=2, max_size=12), st.randoms())
+@settings(max_examples=25, deadline=None)
+def test_a_spread_is_exact_for_large_amounts_in_any_order(
+    tmp_path_factory: pytest.TempPathFactory, cents: list[int], random: Any
+) -> None:
+    folder = tmp_path_factory.mktemp("spread")
+    view = WindowView(
+        name="spread",
+        table="transactions",
+        row_id="transaction_id",
+        windowed=(Windowed(Metric("left", "balance", "CNY", "Left"), "std", 90, 0),),
+    )
+    found = []
+    for number in range(2):
+        random.shuffle(cents)
+        canonical = folder / str(number) / "canonical"
+        write(canonical, "customers", [a_customer()])
+        days = [timedelta(days=random.randrange(1, 80)) for _ in cents]
+        rows = [a_transaction(n, AS_OF - days[n], balance=Decimal(cent) / 100) for n, cent in enumerate(cents)]
+        write(canonical, "transactions", rows)
+        found.append(features_of(canonical, view)["consumer", "C1"]["left_std_90d"])
+    assert found[0] == found[1]
+    exact = statistics.stdev(Fraction(cent, 100) for cent in cents)
+    assert found[0] == pytest.approx(float(exact), rel=1e-6, abs=1e-7 * max(map(abs, cents)))
+
+
+@pytest.mark.parametrize(
+    ("feature", "sentence"),
+    [
+        (
+            lambda: Windowed(SPENT, "sum", 30, 0, after_days=30),
+            "a window ends before it begins",
+        ),
+        (lambda: Windowed(PAYEE, "distinct", 60, 0, after_days=30), "distinct values are counted up to the instant"),
+    ],
+)
+def test_a_window_that_cannot_be_is_refused(feature: Callable[[], Windowed], sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        feature()
 
 
 def test_a_view_without_its_table_is_refused(tmp_path: Path) -> None:
