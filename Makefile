@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 DEMO_ARGS ?=
 BENCH_ARGS ?=
 
-.PHONY: help setup demo test test-quick check format lock bench-simulated bench-features clean
+.PHONY: help setup demo test test-quick check format lock bench-simulated bench-features bench-scale-out clean
 
 help:            ## what can be made
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 18
@@ -44,8 +44,11 @@ format: $(READY)  ## rewrite the code as `make check` wants it
 bench-simulated: $(READY)  ## transactions a second of the simulated group at medium, as JSON
 	$(BIN)/python -m tests.bench.simulated
 
-bench-features: $(READY)  ## point-in-time joins and online reads against Feast's own, as JSON; BENCH_ARGS="--only online"
+bench-features: $(READY)  ## joins, online reads, windows, identity and pushes, mostly against Feast's own, as JSON; BENCH_ARGS="--only online"
 	$(BIN)/python -m tests.bench.features $(BENCH_ARGS)
+
+bench-scale-out: $(READY)  ## the large group to features by partition, seconds and peak memory, as JSON; BENCH_ARGS="--size medium"
+	$(BIN)/python -m tests.bench.scale_out $(BENCH_ARGS)
 
 lock: $(READY)   ## renew requirements.lock and bootstrap.lock
 	$(BIN)/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes \

@@ -2,9 +2,11 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -41,8 +43,19 @@ def simulated_demo(trained_settings: Any) -> Path:
     return home
 
 
-def test_a_second_run_reuses_everything_and_the_model_comes_near_the_oracle(simulated_demo: Path) -> None:
-    done = demo(simulated_demo)
+@pytest.fixture(scope="module")
+def second_run(simulated_demo: Path) -> "Iterator[subprocess.CompletedProcess[str]]":
+    """The demo where everything is there, told to leave its server up."""
+    done = demo(simulated_demo, "--keep")
+    yield done
+    for kept in re.findall(r"stop it with: kill (\d+)", done.stdout):
+        os.kill(int(kept), signal.SIGTERM)
+
+
+def test_a_second_run_reuses_everything_and_the_model_comes_near_the_oracle(
+    simulated_demo: Path, second_run: "subprocess.CompletedProcess[str]"
+) -> None:
+    done = second_run
     assert done.returncode == 0, done.stderr
     for step in ("data", "identity", "features", "training"):
         assert f"{step}: unchanged, reused" in done.stdout
@@ -64,18 +77,14 @@ def test_a_second_run_reuses_everything_and_the_model_comes_near_the_oracle(simu
     assert "The best under the budget" in sources or "no source is worth its money" in sources
 
 
-def test_keep_leaves_the_api_up_after_the_command_has_ended(simulated_demo: Path) -> None:
-    done = demo(simulated_demo, "--keep")
-    assert done.returncode == 0, done.stderr
-    [line] = [line for line in done.stdout.splitlines() if "stop it with: kill" in line]
-    pid = int(line.rsplit("kill ", 1)[1].rstrip(")"))
+def test_keep_leaves_the_api_up_after_the_command_has_ended(
+    simulated_demo: Path, second_run: "subprocess.CompletedProcess[str]"
+) -> None:
+    [line] = [line for line in second_run.stdout.splitlines() if "stop it with: kill" in line]
     url = line.split()[1]
-    try:
-        assert httpx.get(f"{url}/readyz").json()["status"] == "ready"
-        party = {name: summary_of(simulated_demo)["scores"][0][name] for name in ("legal_entity", "party_id")}
-        assert httpx.post(f"{url}/v1/score", json=party).status_code == 200
-    finally:
-        os.kill(pid, signal.SIGTERM)
+    assert httpx.get(f"{url}/readyz").json()["status"] == "ready"
+    party = {name: summary_of(simulated_demo)["scores"][0][name] for name in ("legal_entity", "party_id")}
+    assert httpx.post(f"{url}/v1/score", json=party).status_code == 200
 
 
 def test_the_same_pipeline_runs_on_the_real_file_and_beats_plain_lightgbm(uci_file: Path) -> None:

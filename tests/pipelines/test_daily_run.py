@@ -17,6 +17,7 @@ from group.errors import InputError
 from group.settings import load_settings
 from pipelines.backfill import backfill_instants
 from tests.features.tables import JOINED, a_customer, a_default, a_statement, a_transaction, frame
+from tests.pipelines.in_process import jinkong
 
 pytestmark = pytest.mark.long
 
@@ -78,28 +79,20 @@ main()
 
 def run(home: Path, *arguments: str) -> str:
     """The command to its end; what it printed."""
-    done = started(home, [sys.executable, "-m", "pipelines", *arguments])
-    assert done.returncode == 0, done.stdout
+    done = jinkong(*arguments, home=home)
+    assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
 
 def killed_run(home: Path, *arguments: str, at: str, after: int = 0) -> None:
     """The command until it has named ``after`` files whose path holds ``at``, and dies with -9 before the next."""
-    done = started(home, [sys.executable, "-c", MORTAL, *arguments], DIES_AT=at, DIES_AFTER=str(after))
-    assert done.returncode == -signal.SIGKILL, done.stdout
-
-
-def started(home: Path, command: list[str], **variables: str) -> "subprocess.CompletedProcess[str]":
     environment = {name: value for name, value in os.environ.items() if not name.startswith("JINKONG_")}
-    return subprocess.run(
-        command,
-        env=environment | {"JINKONG_HOME": str(home), "COLUMNS": "200"} | variables,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=200,
-        check=False,
-    )
+    environment |= {"JINKONG_HOME": str(home), "DIES_AT": at, "DIES_AFTER": str(after)}
+    done = subprocess.run(
+        [sys.executable, "-c", MORTAL, *arguments],
+        env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=200, check=False,
+    )  # fmt: skip
+    assert done.returncode == -signal.SIGKILL, done.stdout
 
 
 def a_day(home: Path, raw: Path) -> None:

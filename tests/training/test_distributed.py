@@ -74,8 +74,8 @@ def test_a_worker_that_is_killed_is_replaced_and_the_model_is_the_same(delay: fl
         while not killed.is_set():
             for process in psutil.process_iter(["name", "cmdline"]):
                 if "RayTrainWorker" in " ".join(process.info["cmdline"] or []):
-                    # Once it has begun to compute; on a slow machine while it starts, which must do as well.
-                    time.sleep(6)
+                    # While it starts, or once it has begun to compute (on a slow machine before, which must do too).
+                    time.sleep(delay)
                     process.kill()
                     killed.set()
                     return
