@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 DEMO_ARGS ?=
 BENCH_ARGS ?=
 
-.PHONY: help setup demo test test-quick check format lock bench-simulated bench-features bench-scale-out clean
+.PHONY: help setup demo test test-quick check format lock bench-simulated bench-features bench-credit bench-scale-out clean
 
 help:            ## what can be made
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 18
@@ -46,6 +46,9 @@ bench-simulated: $(READY)  ## transactions a second of the simulated group at me
 
 bench-features: $(READY)  ## joins, online reads, windows, identity and pushes, mostly against Feast's own, as JSON; BENCH_ARGS="--only online"
 	$(BIN)/python -m tests.bench.features $(BENCH_ARGS)
+
+bench-credit: $(READY)  ## the credit model against the oracle on nine simulated groups, as JSON; BENCH_ARGS="--size medium --seeds 1"
+	$(BIN)/python -m tests.bench.credit $(BENCH_ARGS)
 
 bench-scale-out: $(READY)  ## the large group to features by partition, seconds and peak memory, as JSON; BENCH_ARGS="--size medium"
 	$(BIN)/python -m tests.bench.scale_out $(BENCH_ARGS)
