@@ -14,7 +14,6 @@ from typing import Any
 
 from features.sources.deliveries import DEFAULT_SEED, SimulatedSource
 from features.sources.simulated import SIZES
-from group.libraries import prepare_libraries
 from group.settings import load_settings
 from pipelines.jobs.data import load_data
 from pipelines.jobs.features import build_features
@@ -32,7 +31,6 @@ def main() -> None:
     arguments.add_argument("--size", choices=sorted(SIZES), default="small")
     arguments.add_argument("--seeds", type=int, nargs="+", default=[DEFAULT_SEED, *range(9001, 9009)])
     chosen = arguments.parse_args()
-    prepare_libraries()
     found = []
     for seed in chosen.seeds:
         with tempfile.TemporaryDirectory(prefix="jinkong-bench-") as home:

@@ -11,8 +11,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from group.libraries import prepare_libraries
-
 
 def main() -> None:
     """Measure what is asked for and print JSON."""
@@ -21,7 +19,6 @@ def main() -> None:
     arguments.add_argument("--only", choices=sorted(BENCHMARKS), action="append", help="measure this alone")
     arguments.add_argument("--scale", type=float, default=1.0, help="of the rows; 1 is what the figures are stated for")
     chosen = arguments.parse_args()
-    prepare_libraries()
     results: dict[str, Any] = {}
     for name in chosen.only or BENCHMARKS:
         with tempfile.TemporaryDirectory(prefix="jinkong-bench-") as folder:

@@ -17,7 +17,6 @@ import pyarrow.parquet as pq
 
 from features.sources.deliveries import SimulatedSource
 from features.sources.simulated import SIZES
-from group.libraries import prepare_libraries
 from group.settings import load_settings
 from pipelines.jobs.data import load_data
 from pipelines.jobs.features import compute_features, loaded_views
@@ -36,7 +35,6 @@ def main() -> None:
     arguments.add_argument("--partitions", type=int, default=20)
     arguments.add_argument("--memory-limit", default="2GB", help="of one DuckDB at a time")
     chosen = arguments.parse_args()
-    prepare_libraries()
     with tempfile.TemporaryDirectory(prefix="jinkong-bench-") as home:
         settings = load_settings(
             {
