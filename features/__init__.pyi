@@ -25,6 +25,7 @@ from .online.reader import OnlineReader as OnlineReader
 from .online.reader import OnlineRows as OnlineRows
 from .push import Pushed as Pushed
 from .push import PushTarget as PushTarget
+from .push import complete_pushes as complete_pushes
 from .push import push as push
 from .query import query as query
 from .scale_out import compute_views_on_ray as compute_views_on_ray
@@ -85,6 +86,7 @@ __all__ = [
     "View",
     "apply_definitions",
     "canonical_state",
+    "complete_pushes",
     "compute_views",
     "compute_views_on_ray",
     "computed_instants",

@@ -36,6 +36,8 @@ PUSHABLE: Final = tuple(name for name, contract in CONTRACTS.items() if contract
 
 MOST_EVENTS: Final = 10_000
 _TOLD: Final = 3
+_UNFINISHED: Final = ".unfinished"
+"""Ends the name of the mark that stands beside a pushed part until the rows that it corrects are marked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,14 +78,19 @@ def push(target: PushTarget, table: str, events: Sequence[Mapping[str, Any]], at
     """
     at = at or datetime.now(UTC)
     contract = _pushable(target.canonical, table)
+    complete_pushes(target.canonical)
     rows = _checked(target.canonical, contract, events, at)
     part = target.canonical / table / f"{at:%Y%m%dT%H%M%S%f}-{uuid.uuid4().hex[:8]}{PUSHED_SUFFIX}"
+    # From here until the rows that it corrects are marked, a push that is killed has to be completed.
+    mark = part.with_name(part.name + _UNFINISHED)
+    mark.touch()
     with written_whole(part) as file:
         rows.with_columns(pl.lit(None, INSTANT).alias(SUPERSEDED_AT)).write_parquet(file, compression="snappy")
     with tempfile.TemporaryDirectory(prefix="jinkong-push-") as folder:
         alone = Path(folder)
         parties = _only_their_rows(target.canonical, contract, rows, alone)
         _correct(target.canonical, contract, alone, part)
+        mark.unlink()
         views = [view.declared for view in VIEWS if view.table == table]
         compute_views(views, alone, alone / "features", [at], threads=1)
         computed = {view.name: pl.read_parquet(feature_file(alone / "features", view.name, at)) for view in views}
@@ -92,6 +99,17 @@ def push(target: PushTarget, table: str, events: Sequence[Mapping[str, Any]], at
             found.write_parquet(file, compression="snappy")
     _bring_online(target, computed)
     return Pushed(at, len(rows), tuple(parties), tuple(computed))
+
+
+def complete_pushes(canonical: Path) -> None:
+    """Mark the rows that an event corrects, where a push was killed before it had come to that."""
+    for mark in sorted(canonical.glob(f"*/*{_UNFINISHED}")):
+        contract = CONTRACTS[mark.parent.name]
+        if mark.with_name(mark.name.removesuffix(_UNFINISHED)).is_file():
+            parts = {path.name: path for path in sorted(mark.parent.glob("*.parquet"))}
+            _supersede(contract, parts)
+            _note_marks(canonical, contract, parts)
+        mark.unlink()
 
 
 def _pushable(canonical: Path, table: str) -> TableContract:
@@ -179,20 +197,29 @@ def _correct(canonical: Path, contract: TableContract, alone: Path, part: Path) 
     corrected = rows.filter(pl.struct(key).is_duplicated())
     if corrected.is_empty():
         return
-    names = sorted({*corrected["filename"], str(part)})
-    parts = {Path(name).name: Path(name) for name in names}
-    ledger = read_ledger(canonical)
+    parts = {Path(name).name: Path(name) for name in sorted({*corrected["filename"], str(part)})}
+    _supersede(contract, parts)
+    _note_marks(canonical, contract, parts)
+    for changed in superseded_parts(contract, {own.name: own}).values():
+        changed.write_parquet(own)
+
+
+def _supersede(contract: TableContract, parts: Mapping[str, Path]) -> None:
     for name, changed in superseded_parts(contract, parts).items():
         with written_whole(parts[name]) as file:
             changed.write_parquet(file, compression="snappy")
+
+
+def _note_marks(canonical: Path, contract: TableContract, parts: Mapping[str, Path]) -> None:
+    """Tell the ledger when rows of the parts were superseded."""
+    ledger = read_ledger(canonical)
+    for name, path in parts.items():
         entry = ledger.get((contract.name, name))
         if entry is not None:
-            marks = changed[SUPERSEDED_AT].drop_nulls().unique().sort()
+            marks = pl.read_parquet(path, columns=[SUPERSEDED_AT])[SUPERSEDED_AT].drop_nulls().unique().sort()
             ledger[contract.name, name] = replace(entry, superseded=tuple(mark.isoformat() for mark in marks))
     if ledger:
         write_ledger(canonical, ledger)
-    for changed in superseded_parts(contract, {own.name: own}).values():
-        changed.write_parquet(own)
 
 
 def _bring_online(target: PushTarget, computed: Mapping[str, pl.DataFrame]) -> None:

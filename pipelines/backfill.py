@@ -15,7 +15,7 @@ from typing import Final, Literal
 from dbos import DBOS, DBOSConfig, SetWorkflowID, WorkflowHandle
 from dbos._serialization import DBOSPortableJSONSerializer
 
-from features import apply_definitions, canonical_state, open_store, plus_months
+from features import apply_definitions, canonical_state, complete_pushes, open_store, plus_months
 from group.errors import InputError
 from group.settings import Settings
 from pipelines.jobs.features import compute_features, loaded_views
@@ -71,6 +71,7 @@ def backfill(settings: Settings, instants: Sequence[datetime], reporter: Reporte
     that were finished are kept.
     """
     workspace = Workspace.of(settings)
+    complete_pushes(workspace.canonical)
     named = fingerprint(
         canonical_state(workspace.canonical), *instants, settings.feature_partitions, code=("features", "group")
     )

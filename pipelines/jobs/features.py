@@ -14,6 +14,7 @@ from features import (
     UnknownSource,
     apply_definitions,
     canonical_state,
+    complete_pushes,
     compute_views,
     compute_views_on_ray,
     computed_instants,
@@ -54,6 +55,7 @@ def build_features(
     linked = last_record(workspace, identity.STEP)
     if linked is None:
         raise UnknownSource(f"The customers in {workspace.data} were not linked; run `jinkong data` again.")
+    complete_pushes(workspace.canonical)
     # The online store's address is hashed, never written down: it may hold a password.
     wanted = fingerprint(
         linked.fingerprint,

@@ -1,7 +1,9 @@
 """Pushed events: at once online, and what offline history says of the same instant, bit for bit."""
 
+import contextlib
 import math
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,6 +19,7 @@ from features import (
     Pushed,
     PushTarget,
     apply_definitions,
+    complete_pushes,
     compute_views,
     feature_file,
     load_tables,
@@ -233,3 +236,50 @@ def test_what_breaks_the_contract_is_told_and_nothing_is_kept(world: World) -> N
     with pytest.raises(ContractBroken, match="0 events were given"):
         push(world.target, "transactions", [], at)
     assert sorted(world.canonical.rglob("*.parquet")) == before
+
+
+class Killed(BaseException):
+    """No more than SIGKILL does: nothing is cleaned up by those who catch exceptions."""
+
+
+def test_a_correction_that_is_killed_is_completed_before_anything_counts_it_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at, later = START + timedelta(days=1), START + timedelta(days=2)
+    correction = a_payment(12_000, amount="777.00", event_timestamp=str(JOINED + timedelta(days=30 * 13)))
+    died = 0
+    for renames in range(6):
+        killed, undisturbed = (a_world(tmp_path / f"{name}{renames}") for name in ("killed", "undisturbed"))
+        undisturbed.push("transactions", correction, at=at)
+        with monkeypatch.context() as patch, contextlib.suppress(Killed):
+            patch.setattr(Path, "replace", dying_after(renames, Path.replace))
+            killed.push("transactions", correction, at=at)
+        died += not killed.done
+        if not list((killed.canonical / "transactions").glob("*.pushed.parquet")):
+            # It died before the event was kept: it was not taken, and is pushed again.
+            killed.push("transactions", correction, at=at)
+        complete_pushes(killed.canonical)
+        assert known_at(killed, later) == known_at(undisturbed, later), renames
+        assert not list(killed.canonical.rglob("*.unfinished"))
+    assert died >= 3
+
+
+def dying_after(count: int, operation: Callable[..., Any]) -> Callable[..., Any]:
+    left = iter(range(count))
+
+    def mortal(*arguments: Any, **named: Any) -> Any:
+        if next(left, None) is None:
+            raise Killed
+        return operation(*arguments, **named)
+
+    return mortal
+
+
+def known_at(world: World, instant: datetime) -> tuple[list[dict[str, Any]], bytes]:
+    """The rows that count at an instant, and features that a run over the whole group computes of them."""
+    rows = pl.read_parquet(world.canonical / "transactions" / "*.parquet")
+    counted = rows.filter(pl.col("superseded_at").is_null() | (pl.col("superseded_at") > instant))
+    target = world.canonical.parent / "whole"
+    views = [view.declared for view in VIEWS if view.name == "cash_flow"]
+    compute_views(views, world.canonical, target, [instant], threads=1)
+    return counted.sort("transaction_id").to_dicts(), feature_file(target, "cash_flow", instant).read_bytes()
