@@ -43,8 +43,9 @@ def compute_views(
 
     A file holds a row for each party that a company knows at the instant, as the company sees it: ``legal_entity,
     party_id, event_timestamp, created_timestamp``, then the features as DOUBLE. ``memory_limit`` is for DuckDB at each
-    of the instants that are computed at a time, at most ``threads``. ``progress`` is told from several threads. With
-    ``fingerprints`` (``feature_fingerprints``), files that say they were computed from the same are left as they are.
+    of the instants that are computed at a time, at most ``threads``; slots and values in NumPy come to some 10 kB a
+    customer beside it. ``progress`` is told from several threads. With ``fingerprints`` (``feature_fingerprints``),
+    files that say they were computed from the same are left as they are.
 
     Raises:
         ContractBroken: a view reads a table that was not loaded.
@@ -65,21 +66,12 @@ def compute_views(
                 progress(view.name, instant)
         if not waiting:
             return Counter({name: found or 0 for name, found in current.items()})
-        share = max(1, threads // workers)
-        with bounded_connection(share, memory_limit) as connection:
-            sight = look(connection, canonical, instant)
 
-            def of_one_table(table: str) -> None:
-                together = [view for view in waiting if view.table == table]
-                rows_of_table = f"{canonical}/{table}/*.parquet"
-                with connection.cursor() as beside:
-                    for name, found in _computed(beside, together, sight, rows_of_table, instant, share):
-                        _write(targets[name], sight, found, instant, marks[name])
-                        progress(name, instant)
+        def keep(name: str, sight: Sight, found: pa.Table) -> None:
+            _write(targets[name], sight, found, instant, marks[name])
+            progress(name, instant)
 
-            with ThreadPoolExecutor(share) as tables:
-                list(tables.map(of_one_table, dict.fromkeys(view.table for view in waiting)))
-        known = len(sight.firsts)
+        known = _compute_instant(waiting, canonical, instant, max(1, threads // workers), memory_limit, keep)
         return Counter({name: known if found is None else found for name, found in current.items()})
 
     # What takes one thread on a small group, such as planning queries, is done for several instants at a time.
@@ -116,6 +108,30 @@ def rows_if_current(path: Path, fingerprint: str) -> int | None:
         return None
     mark = (metadata.metadata or {}).get(_FINGERPRINT.encode())
     return int(metadata.num_rows) if mark == fingerprint.encode() else None
+
+
+def _compute_instant(
+    views: Sequence[DeclaredView],
+    canonical: Path,
+    instant: datetime,
+    threads: int,
+    memory_limit: str,
+    keep: Callable[[str, Sight, pa.Table], None],
+) -> int:
+    """Compute views, the tables side by side, and give each to ``keep``; return the rows that each has."""
+    with bounded_connection(threads, memory_limit) as connection:
+        sight = look(connection, canonical, instant)
+
+        def of_one_table(table: str) -> None:
+            together = [view for view in views if view.table == table]
+            rows_of_table = f"{canonical}/{table}/*.parquet"
+            with connection.cursor() as beside:
+                for name, found in _computed(beside, together, sight, rows_of_table, instant, threads):
+                    keep(name, sight, found)
+
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(of_one_table, dict.fromkeys(view.table for view in views)))
+    return len(sight.firsts)
 
 
 def _computed(
