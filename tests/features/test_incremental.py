@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -20,6 +21,7 @@ from features.contracts.loading import TableLoad, load_tables
 from features.errors import ContractBroken, UnreadableFile
 from features.fingerprints import feature_fingerprints
 from features.identity.parties import resolve_parties
+from features.windows import DeclaredView, ProfileView, WindowView
 from tests.features.tables import JOINED, a_customer, a_default, a_statement, frame
 
 NOW = datetime(2025, 6, 1, tzinfo=UTC)
@@ -320,3 +322,37 @@ def test_the_same_day_again_gives_the_same_bytes(
     path.unlink()
     computed([AT])
     assert path.read_bytes() == before
+
+
+def test_features_are_computed_anew_when_their_declaration_changes_and_not_when_its_words_do(
+    delivery: Delivery,
+) -> None:
+    delivery.load()
+    resolve_parties(delivery.canonical)
+    view = next(view.declared for view in VIEWS if view.name == "repayment")
+    profile = next(view.declared for view in VIEWS if view.name == "profile")
+    assert isinstance(view, WindowView)
+    assert isinstance(profile, ProfileView)
+
+    def mark(declared: DeclaredView) -> str:
+        return feature_fingerprints([declared], delivery.canonical, [AT])[declared.name, AT]
+
+    def with_first(**changes: Any) -> WindowView:
+        first = view.windowed[0]
+        metric = replace(first.metric, **{name: value for name, value in changes.items() if name != "window_days"})
+        days = changes.get("window_days", first.window_days)
+        return replace(view, windowed=(replace(first, metric=metric, window_days=days), *view.windowed[1:]))
+
+    assert mark(with_first(description="Said in other words", unit="d")) == mark(view)
+    different = [
+        with_first(expression="days_past_due + 1"),
+        with_first(decimals=3),
+        with_first(scope="elsewhere"),
+        with_first(window_days=31),
+        replace(view, windowed=view.windowed[1:]),
+        replace(view, derived=(replace(view.derived[0], expression="1"), *view.derived[1:])),
+        replace(view, helpers=()),
+        replace(view, row_id="customer_id"),
+    ]
+    assert len({mark(view), *map(mark, different)}) == len(different) + 1
+    assert mark(replace(profile, features=profile.features[1:])) != mark(profile)
