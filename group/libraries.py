@@ -21,7 +21,7 @@ _SWITCHES: Final = {
 }
 
 
-def prepare_libraries() -> None:
+def switch_libraries() -> None:
     """Set the libraries' own switches, before they are imported. What the user has set stays."""
     for name, value in _SWITCHES.items():
         os.environ.setdefault(name, value)
@@ -32,6 +32,11 @@ def prepare_libraries() -> None:
     # Feast, once imported, has prometheus_client keep its values in files that all processes of the machine share;
     # ours count in memory. Whichever is imported first decides.
     importlib.import_module("prometheus_client")
+
+
+def prepare_libraries() -> None:
+    """Set the switches for a process of ours, which shows nobody what libraries warn of."""
+    switch_libraries()
     if not sys.warnoptions:
         # What libraries warn of is for those who maintain this code; the tests show it.
         warnings.simplefilter("ignore")
