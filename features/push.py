@@ -62,7 +62,7 @@ class PushTarget:
 
 
 def push(target: PushTarget, table: str, events: Sequence[Mapping[str, Any]], at: datetime | None = None) -> Pushed:
-    """Take events of one table: all of them, or none.
+    """Take events of one table: all of them, or none. One process at a time: the command locks the home for it.
 
     Args:
         target: where they go.

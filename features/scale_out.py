@@ -39,7 +39,7 @@ def compute_views_on_ray(
         partitions: into how many parts the parties are hashed; a part should fit a worker's memory.
         scratch: a folder for the partitioned tables, removed at the end.
         threads: of the partitioning.
-        memory_limit: of one view, such as ``2GB``.
+        memory_limit: of DuckDB in one task, such as ``2GB``.
         fingerprints: of ``feature_fingerprints``; files that were computed from the same are left as they are.
         progress: is told the rows of each partition once it is done.
 

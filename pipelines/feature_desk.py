@@ -30,7 +30,7 @@ class CatalogueFormat(str, Enum):  # noqa: UP042
 features_app = typer.Typer(
     invoke_without_command=True,
     help="Compute windowed features at every month start, register them in Feast, bring the latest online.\n\n"
-    "Each view is one query over one table: a row for each party as each company sees it. "
+    "Each view is about one table: a row for each party as each company sees it. "
     "Only what a delivery touched is computed again. [bold]backfill[/bold] computes many past days and goes on where "
     "it was stopped, [bold]push[/bold] takes single events, [bold]docs[/bold] prints what every feature is, "
     "[bold]ui[/bold] opens Feast's own pages.",

@@ -108,7 +108,7 @@ class Computed:
 
 
 def loaded_views(workspace: Workspace) -> list[DeclaredView]:
-    """The views of the views whose table was loaded."""
+    """The views whose table was loaded."""
     return [view.declared for view in VIEWS if any((workspace.canonical / view.table).glob("*.parquet"))]
 
 

@@ -164,16 +164,16 @@ def test_offline_and_online_agree_bit_for_bit_whatever_is_pushed_in_whatever_ord
 
 
 def history_is_what_a_whole_run_finds(world: World, table: str, pushed: Pushed, whole: Path) -> None:
-    queries = [view.declared for view in VIEWS if view.table == table]
-    compute_views(queries, world.canonical, whole, [pushed.at], threads=1)
+    views = [view.declared for view in VIEWS if view.table == table]
+    compute_views(views, world.canonical, whole, [pushed.at], threads=1)
     history = world.history(pushed.at)
     assert pushed.parties
-    for query in queries:
-        rows = pl.read_parquet(feature_file(whole, query.name, pushed.at))
+    for view in views:
+        rows = pl.read_parquet(feature_file(whole, view.name, pushed.at))
         for row in rows.filter(pl.col("party_id").is_in(pushed.parties)).to_dicts():
             found = history[row["legal_entity"], row["party_id"]]
-            wanted = {name: bits(row[name]) for name in SERVED[query.name]}
-            assert {name: found[name] for name in wanted} == wanted, (table, query.name)
+            wanted = {name: bits(row[name]) for name in SERVED[view.name]}
+            assert {name: found[name] for name in wanted} == wanted, (table, view.name)
 
 
 def online_is_what_history_says(world: World, now: datetime) -> None:
