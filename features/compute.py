@@ -1,7 +1,7 @@
 """Compute feature rows: one Parquet file a view and instant, written whole or not at all."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,7 +15,7 @@ from features.connection import bounded_connection
 from features.errors import ContractBroken
 from features.sight import Sight, look
 from features.window_sql import profile_sql, used_parameters
-from features.window_values import window_values
+from features.window_values import Values, window_values
 from features.windows import ENTITY_COLUMNS, DeclaredView, WindowView
 from group.files import written_whole
 
@@ -126,33 +126,36 @@ def _compute_instant(
             together = [view for view in views if view.table == table]
             rows_of_table = f"{canonical}/{table}/*.parquet"
             with connection.cursor() as beside:
-                for name, found in _computed(beside, together, sight, rows_of_table, instant, threads):
-                    keep(name, sight, found)
+                windowed = [view for view in together if isinstance(view, WindowView)]
+                values = window_values(beside, windowed, sight, rows_of_table, instant, work) if windowed else {}
 
-        with ThreadPoolExecutor(threads) as pool:
-            list(pool.map(of_one_table, dict.fromkeys(view.table for view in views)))
+                def of_one_view(view: DeclaredView) -> None:
+                    with beside.cursor() as cursor:
+                        keep(view.name, sight, _columns(cursor, view, values, sight, rows_of_table, instant))
+
+                list(work.map(of_one_view, together))
+
+        # Those who read a table wait for those who work on its batches; in one pool they could wait for ever.
+        with ThreadPoolExecutor(threads) as reading, ThreadPoolExecutor(threads) as work:
+            list(reading.map(of_one_table, dict.fromkeys(view.table for view in views)))
     return len(sight.firsts)
 
 
-def _computed(
+def _columns(
     connection: duckdb.DuckDBPyConnection,
-    views: Sequence[DeclaredView],
+    view: DeclaredView,
+    values: Values,
     sight: Sight,
     rows: str,
     as_of: datetime,
-    threads: int,
-) -> Iterator[tuple[str, pa.Table]]:
-    """Name and feature columns of each of the views of one table, whose rows are the viewers in their order."""
-    windowed = [view for view in views if isinstance(view, WindowView)]
-    values = window_values(connection, windowed, sight, rows, as_of, threads) if windowed else {}
-    for view in views:
-        if isinstance(view, WindowView):
-            columns = {feature.name: pa.array(values[feature], from_pandas=True) for feature in view.computed}
-            columns["stated_income"] = pa.array(sight.stated_income, from_pandas=True)
-            yield view.name, _with_derived(connection, view, pa.table(columns))
-        else:
-            sql = profile_sql(view.features)
-            yield view.name, connection.sql(sql, params=used_parameters(sql, rows, as_of)).to_arrow_table()
+) -> pa.Table:
+    """The feature columns of a view, whose rows are the viewers in their order."""
+    if isinstance(view, WindowView):
+        columns = {feature.name: pa.array(values[feature], from_pandas=True) for feature in view.computed}
+        columns["stated_income"] = pa.array(sight.stated_income, from_pandas=True)
+        return _with_derived(connection, view, pa.table(columns))
+    sql = profile_sql(view.features)
+    return connection.sql(sql, params=used_parameters(sql, rows, as_of)).to_arrow_table()
 
 
 def _with_derived(connection: duckdb.DuckDBPyConnection, view: WindowView, values: pa.Table) -> pa.Table:
@@ -169,10 +172,9 @@ def _with_derived(connection: duckdb.DuckDBPyConnection, view: WindowView, value
 
 def _write(target: Path, sight: Sight, features: pa.Table, instant: datetime, fingerprint: str) -> None:
     at = pa.repeat(pa.scalar(instant, pa.timestamp("us", "UTC")), len(sight.firsts))
-    keys = {name: sight.viewers[name] for name in ENTITY_COLUMNS}
-    columns = keys | {"event_timestamp": at, "created_timestamp": at}
-    columns |= dict(zip(features.column_names, features.columns, strict=True))
+    keys = {name: sight.viewers[name] for name in ENTITY_COLUMNS} | {"event_timestamp": at, "created_timestamp": at}
+    columns = keys | dict(zip(features.column_names, features.columns, strict=True))
     # Chunks would become row groups; values differ too much for a dictionary to be worth its making.
     table = pa.table(columns, metadata={_FINGERPRINT: fingerprint}).combine_chunks()
     with written_whole(target) as part:
-        pq.write_table(table, part, compression="snappy", use_dictionary=list(ENTITY_COLUMNS))
+        pq.write_table(table, part, compression="snappy", use_dictionary=["legal_entity"], write_statistics=list(keys))

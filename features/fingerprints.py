@@ -17,7 +17,16 @@ from features.compute import Fingerprints
 from features.contracts.ledger import read_ledger, table_state
 from features.windows import DeclaredView, Derived, Windowed, WindowView
 
-_METHOD: Final = ("sight.py", "slots.py", "window_sql.py", "window_values.py", "compute.py")
+_METHOD: Final = (
+    "sight.py",
+    "window_sql.py",
+    "seen_rows.py",
+    "slots.py",
+    "distinct.py",
+    "latest.py",
+    "window_values.py",
+    "compute.py",
+)
 """The modules that turn rows into values: with another text of theirs, what was computed is computed again."""
 
 

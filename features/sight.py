@@ -14,24 +14,32 @@ import numpy as np
 import pyarrow as pa
 
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
+Flags = np.ndarray[Any, np.dtype[np.bool_]]
+Integers = np.ndarray[Any, np.dtype[np.signedinteger[Any]]]
 
 SIGHT_SQL: Final = (
     """
 CREATE TABLE known AS
-SELECT customers.*, parties.party_id
-FROM read_parquet($customers) AS customers
-JOIN read_parquet($parties) AS parties USING (legal_entity, customer_id)
-WHERE customers.event_timestamp <= $as_of
-  AND customers.created_timestamp <= $as_of
-QUALIFY row_number() OVER (
-    PARTITION BY customers.legal_entity, customers.customer_id
-    ORDER BY customers.event_timestamp DESC, customers.created_timestamp DESC
-) = 1
-""",
-    """
-CREATE TABLE customer_numbers AS
-SELECT legal_entity, customer_id, (row_number() OVER () - 1)::INTEGER AS customer
-FROM known
+SELECT *, (row_number() OVER (ORDER BY filename, file_row_number) - 1)::INTEGER AS customer
+FROM (
+    SELECT
+        customers.legal_entity,
+        customers.customer_id,
+        parties.party_id,
+        customers.event_timestamp,
+        customers.share_within_group_consent,
+        customers.income_per_month,
+        customers.filename,
+        customers.file_row_number
+    FROM read_parquet($customers, filename = true, file_row_number = true) AS customers
+    JOIN read_parquet($parties) AS parties USING (legal_entity, customer_id)
+    WHERE customers.event_timestamp <= $as_of
+      AND customers.created_timestamp <= $as_of
+    QUALIFY row_number() OVER (
+        PARTITION BY customers.legal_entity, customers.customer_id
+        ORDER BY customers.event_timestamp DESC, customers.created_timestamp DESC
+    ) = 1
+)
 """,
     """
 CREATE TABLE viewers AS
@@ -42,20 +50,19 @@ FROM (SELECT DISTINCT legal_entity, party_id FROM known)
 CREATE TABLE visible AS
 SELECT
     viewers.viewer,
-    customer_numbers.customer,
+    seen.customer,
     seen.legal_entity <> viewers.legal_entity AS is_elsewhere,
     seen.income_per_month
 FROM viewers
 JOIN known AS seen USING (party_id)
-JOIN customer_numbers
-  ON customer_numbers.legal_entity = seen.legal_entity AND customer_numbers.customer_id = seen.customer_id
 WHERE seen.legal_entity = viewers.legal_entity
    OR seen.share_within_group_consent
 """,
 )
-"""``known`` has the customer records, ``viewers`` each party that a company knows, ``visible`` the customers that a
-viewer sees. Customers and viewers are numbered from 0, viewers in the order of feature rows. Parameters of the first
-statement: ``$as_of``, ``$customers``, ``$parties`` (Parquet globs).
+"""``known`` has the customers, as their latest record says and where that is written, ``viewers`` each party that a
+company knows, ``visible`` the customers that a viewer sees. Both are numbered from 0: viewers in the order of feature
+rows, customers in the order of their files, so that those whose rows are near in other tables are near in memory too.
+Parameters of the first statement: ``$as_of``, ``$customers``, ``$parties`` (Parquet globs).
 """
 
 
@@ -67,11 +74,11 @@ class Sight:
     """``legal_entity`` and ``party_id`` of each viewer."""
     customers: int
     """How many customers there are."""
-    seen: np.ndarray[Any, np.dtype[np.int64]]
+    seen: Integers
     """The number of each customer that is seen."""
-    is_elsewhere: np.ndarray[Any, np.dtype[np.bool_]]
+    is_elsewhere: Flags
     """Whether that customer is another company's."""
-    firsts: np.ndarray[Any, np.dtype[np.int64]]
+    firsts: Integers
     """Where each viewer's customers begin."""
     stated_income: Numbers
     """The highest monthly income (CNY) on the customer records that each viewer sees; NaN for none."""
@@ -82,6 +89,31 @@ class Sight:
         if elsewhere:
             values[~self.is_elsewhere] = nothing
         return np.asarray(join.reduceat(values, self.firsts)) if len(values) else values
+
+    def viewing(self, *, elsewhere: bool) -> "Viewing":
+        """Who sees each customer."""
+        viewer = np.repeat(np.arange(len(self.firsts), dtype=np.int32), np.diff(self.firsts, append=len(self.seen)))
+        sees = self.is_elsewhere if elsewhere else slice(None)
+        seen, viewer = self.seen[sees], viewer[sees]
+        by_customer = np.argsort(seen)
+        return Viewing(viewer[by_customer], np.searchsorted(seen[by_customer], np.arange(self.customers + 1)))
+
+
+@dataclass(frozen=True, slots=True)
+class Viewing:
+    """The viewers of customer 0, then those of customer 1, and so on."""
+
+    viewers: Integers
+    firsts: Integers
+    """Where those of each customer begin, and where the last one's end."""
+
+    def of_customers(self, customer: Integers) -> tuple[Integers, Integers]:
+        """Viewer and row for each row that a viewer sees, of rows whose ``customer`` is given."""
+        first = self.firsts[customer]
+        viewers = self.firsts[customer + 1] - first
+        place_of_first = viewers.cumsum() - viewers
+        row = np.repeat(np.arange(len(customer)), viewers)
+        return self.viewers[np.repeat(first - place_of_first, viewers) + np.arange(len(row))], row
 
 
 def look(connection: duckdb.DuckDBPyConnection, canonical: Path, as_of: datetime) -> Sight:
@@ -98,7 +130,7 @@ def look(connection: duckdb.DuckDBPyConnection, canonical: Path, as_of: datetime
     ).fetchnumpy()
     firsts = np.flatnonzero(np.diff(visible["viewer"], prepend=-1)).astype(np.int64)
     income = visible["income"]
-    ((customers,),) = connection.execute("SELECT count(*) FROM customer_numbers").fetchall()
+    ((customers,),) = connection.execute("SELECT count(*) FROM known").fetchall()
     return Sight(
         viewers=viewers,
         customers=int(customers),

@@ -1,87 +1,67 @@
-"""The raw rows of one table brought down to slots, and slots put together to windows.
+"""Amounts of rows added up to slots, and slots put together to windows.
 
-A slot is the days between two neighbouring edges of windows. DuckDB adds each raw row up once, into the slot of its
-customer, however many windows and views it is in; NumPy then adds slots up to windows.
+A slot is the days between two neighbouring edges of a metric's windows. Each row is added up once, into the slot of its
+customer, however many windows and views it is in.
 
 Sums are of whole numbers (of the smallest unit a metric has), so they are exact, and the same in whichever order rows
 come and whichever slots a window is put together from. That holds below 2**53 of the unit, some 90 trillion CNY; above,
 15 digits are right.
 """
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from itertools import pairwise
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
-import duckdb
 import numpy as np
 
-from features.sight import Numbers
-from features.window_sql import DAY_US, seen_rows_sql, used_parameters
+from features.seen_rows import Amount, SeenRows, run_starts
+from features.sight import Integers, Numbers, Sight
 from features.windows import Windowed, WindowView
 
-PartKind = Literal["sum", "squares_high", "squares_middle", "squares_low", "rows", "min", "max", "age"]
+PartKind = Literal["sum", "square_72", "square_55", "square_36", "square_19", "square_0", "rows", "min", "max", "day"]
 
-SQUARES: Final[tuple[PartKind, ...]] = ("squares_high", "squares_middle", "squares_low")
-LIMB: Final = 2**18
-"""A whole number is high * LIMB + low; its square is high² * LIMB² + 2 * high * low * LIMB + low², three sums of which
-each is exact where the sum of the squares would not be."""
+SQUARE_POWERS: Final[dict[PartKind, int]] = {
+    "square_72": 72, "square_55": 55, "square_36": 36, "square_19": 19, "square_0": 0,
+}  # fmt: skip
+"""A square is added up in parts, as the sum of squares would not be exact. By part, the power of two it counts.
 
-_HIGH: Final = f"floor({{metric}} / {LIMB})"
-_LOW: Final = f"({{metric}} - {_HIGH} * {LIMB})"
-_PART_SQL: Final[dict[PartKind, str]] = {
-    "sum": "coalesce(sum({metric}), 0)",
-    "squares_high": f"coalesce(sum({_HIGH} * {_HIGH}), 0)",
-    "squares_middle": f"coalesce(sum({_HIGH} * {_LOW}), 0)",
-    "squares_low": f"coalesce(sum({_LOW} * {_LOW}), 0)",
-    "rows": "count({metric})::DOUBLE",
-    "min": "coalesce(min({metric}), 'infinity')",
-    "max": "coalesce(max({metric}), '-infinity')",
-    # CASE rather than FILTER, which takes DuckDB 2.0 two to three times as long where there are many of them.
-    "age": "coalesce(min(CASE WHEN {metric} IS NOT NULL THEN age_us END), 'infinity')",
-}
-"""What is kept of a metric's rows in a slot, from which each aggregate over slots follows exactly."""
+An amount is high * 2**36 + middle * 2**18 + low, its square
+high² * 2**72 + high * middle * 2**55 + (2 * high * low + middle²) * 2**36 + middle * low * 2**19 + low².
+"""
 
-JOINS: Final[dict[PartKind, tuple[np.ufunc, float]]] = {
+_JOINS: Final[dict[PartKind, tuple[np.ufunc, float]]] = {
     "sum": (np.add, 0.0),
-    "squares_high": (np.add, 0.0),
-    "squares_middle": (np.add, 0.0),
-    "squares_low": (np.add, 0.0),
+    **dict.fromkeys(SQUARE_POWERS, (np.add, 0.0)),
     "rows": (np.add, 0.0),
     "min": (np.minimum, np.inf),
     "max": (np.maximum, -np.inf),
-    "age": (np.minimum, np.inf),
+    "day": (np.minimum, np.inf),
 }
-"""How parts are brought together, and what is neutral in it."""
+"""How what is kept of rows is brought together, and what is neutral in it. ``day`` is the latest row's."""
 
 _NEEDS: Final[dict[str, tuple[PartKind, ...]]] = {
     "sum": ("sum",),
     "mean": ("sum", "rows"),
-    "std": ("sum", *SQUARES, "rows"),
+    "std": ("sum", *SQUARE_POWERS, "rows"),
     "min": ("min",),
     "max": ("max",),
     "count": ("rows",),
-    "days_since": ("age",),
+    "days_since": ("day",),
     "latest": (),
     "distinct": (),
 }
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """A kind of what is kept of one metric. Metrics of several views with one expression share their parts."""
-
-    expression: str
-    decimals: int
-    kind: PartKind
-
-
-@dataclass(frozen=True, slots=True)
 class Needed:
-    """A part over the days from ``window_days`` to ``after_days`` before the instant."""
+    """A kind of what is kept of an amount, over the days from ``window_days`` to ``after_days`` before the instant.
 
-    part: Part
+    Metrics of several views with one expression share it.
+    """
+
+    amount: Amount
+    kind: PartKind
     window_days: int
     after_days: int
     elsewhere: bool
@@ -90,69 +70,138 @@ class Needed:
 def part_of(feature: Windowed, kind: PartKind) -> Needed:
     """What a feature needs of a kind."""
     metric = feature.metric
-    part = Part(metric.expression, metric.decimals, kind)
-    return Needed(part, feature.window_days, feature.after_days, metric.scope == "elsewhere")
+    amount = Amount(metric.expression, metric.decimals)
+    return Needed(amount, kind, feature.window_days, feature.after_days, metric.scope == "elsewhere")
 
 
 def needed_by(views: Sequence[WindowView]) -> list[Needed]:
-    """All that the views need, each once, those that reach less far back first."""
+    """All that the views need, each once."""
     needed = (part_of(f, kind) for view in views for f in view.computed for kind in _NEEDS[f.aggregate])
-    return sorted(set(needed), key=lambda one: (one.window_days, repr(one)))
+    return list(dict.fromkeys(needed))
+
+
+Edges = tuple[int, ...]
+"""Days before the instant, ascending, at which some window begins or ends."""
 
 
 @dataclass(frozen=True, slots=True)
+class Runs:
+    """What is kept of runs of rows, each of one customer and slot."""
+
+    places: Integers
+    """Of each run, slot * customers + customer."""
+    kept: dict[PartKind, Numbers | Integers]
+
+
 class Slots:
-    """Parts by slot and customer; a slot without rows of a customer is not there."""
+    """What is ``needed`` of one amount, by slot and customer.
 
-    edges: tuple[int, ...]
-    customers: int
-    places: np.ndarray[Any, np.dtype[np.int64]]
-    """Of each row, slot * customers + customer."""
-    values: dict[Part, Numbers]
+    Rows are added up to slots between the edges of all windows. What has fewer windows is kept in fewer slots, which
+    halves the memory.
+    """
 
-    def by_slot(self, part: Part) -> Numbers:
-        """Shape (slots, customers)."""
-        spread = np.full((len(self.edges) - 1) * self.customers, JOINS[part.kind][1])
-        spread[self.places] = self.values[part]
-        return spread.reshape(len(self.edges) - 1, self.customers)
+    def __init__(self, amount: Amount, needed: Sequence[Needed], customers: int) -> None:
+        self._amount = amount
+        self._needed = needed
+        self._customers = customers
+        self._edges = _edges(needed)
+        self._slot_of_day = _slot_of_day(self._edges)
+        self._kinds: defaultdict[Edges, list[PartKind]] = defaultdict(list)
+        for kind in dict.fromkeys(one.kind for one in needed):
+            self._kinds[_edges(self._of_kind(kind))].append(kind)
+        self._kept: dict[PartKind, Numbers] = {
+            kind: np.full((len(edges) - 1, customers), _JOINS[kind][1])
+            for edges, kinds in self._kinds.items()
+            for kind in kinds
+        }
 
-    def over(self, by_slot: Numbers, needed: Needed) -> Numbers:
-        """A part of each customer over the days of a window. Shape (customers,)."""
-        join, _ = JOINS[needed.part.kind]
-        first, end = self.edges.index(needed.after_days), self.edges.index(needed.window_days)
-        total: Numbers = by_slot[first].copy()
-        for slot in range(first + 1, end):
-            join(total, by_slot[slot], out=total)
-        return total
+    def of_rows(self, rows: SeenRows) -> list[Runs]:
+        """What is to be kept of a batch."""
+        applies = rows.within(rows.applies(self._amount), self._edges[-1], self._edges[0])
+        if not len(applies):
+            return []
+        customer, day = rows.customer[applies], rows.day[applies]
+        places = self._slot_of_day[day] * self._customers + customer
+        firsts = run_starts(places)
+        kept = _of_runs(self._kept.keys(), rows.amounts(self._amount, applies), day, firsts)
+        places, customer, day = places[firsts], customer[firsts], day[firsts]
+        found = []
+        for edges, kinds in self._kinds.items():
+            of_kinds = {kind: kept[kind] for kind in kinds}
+            together = edges == self._edges
+            found.append(Runs(places, of_kinds) if together else self._joined(edges, of_kinds, customer, day))
+        return found
+
+    def add(self, found: Sequence[Runs]) -> None:
+        """Keep it."""
+        for runs in found:
+            for kind, of_runs in runs.kept.items():
+                join, _ = _JOINS[kind]
+                kept = self._kept[kind].reshape(-1)
+                kept[runs.places] = join(kept[runs.places], of_runs)
+
+    def of_viewers(self, sight: Sight) -> dict[Needed, Numbers]:
+        """All that is needed, of each viewer."""
+        found = {}
+        for edges, kind in ((edges, kind) for edges, kinds in self._kinds.items() for kind in kinds):
+            join, nothing = _JOINS[kind]
+            # From the shortest window to the longest, each goes on where the last of its beginning ended.
+            reached: dict[int, tuple[int, Numbers]] = {}
+            for one in sorted(self._of_kind(kind), key=lambda one: one.window_days):
+                first, end = edges.index(one.after_days), edges.index(one.window_days)
+                begun, by_customer = reached.get(first, (first + 1, self._kept[kind][first]))
+                for slot in range(begun, end):
+                    by_customer = join(by_customer, self._kept[kind][slot])
+                reached[first] = (end, by_customer)
+                found[one] = sight.over_customers(join, by_customer, nothing=nothing, elsewhere=one.elsewhere)
+        return found
+
+    def _of_kind(self, kind: PartKind) -> list[Needed]:
+        return [one for one in self._needed if one.kind == kind]
+
+    def _joined(
+        self, edges: Edges, kept: dict[PartKind, Numbers | Integers], customer: Integers, day: Integers
+    ) -> Runs:
+        """Runs joined to those of the fewer slots between ``edges``."""
+        inside = np.flatnonzero((day >= edges[0]) & (day < edges[-1]))
+        places = _slot_of_day(edges)[day[inside]] * self._customers + customer[inside]
+        firsts = run_starts(places)
+        if len(firsts):
+            kept = {kind: _JOINS[kind][0].reduceat(of_runs[inside], firsts) for kind, of_runs in kept.items()}
+        return Runs(places[firsts], kept if len(firsts) else {})
 
 
-def read_slots(
-    connection: duckdb.DuckDBPyConnection, needed: Sequence[Needed], rows: str, as_of: datetime, customers: int
-) -> Slots:
-    """The slots of one table's ``rows`` (Parquet glob), beside the tables of ``SIGHT_SQL``."""
-    parts = list(dict.fromkeys(one.part for one in needed))
-    edges = tuple(sorted({days for one in needed for days in (one.window_days, one.after_days)}))
-    sql = _slots_sql(parts, edges, customers)
-    found = connection.sql(sql, params=used_parameters(sql, rows, as_of)).to_arrow_table()
-    values = {part: found[f"part_{number}"].to_numpy() for number, part in enumerate(parts)}
-    return Slots(edges, customers, found["place"].to_numpy(), values)
+def _edges(needed: Sequence[Needed]) -> Edges:
+    return tuple(sorted({days for one in needed for days in (one.window_days, one.after_days)}))
 
 
-def _slots_sql(parts: Sequence[Part], edges: Sequence[int], customers: int) -> str:
-    metrics = {(part.expression, part.decimals): 0 for part in parts}
-    names = {metric: f"value_{number}" for number, metric in enumerate(metrics)}
-    values = ", ".join(
-        f"round(({expression})::DOUBLE * {10**decimals}) AS {name}" for (expression, decimals), name in names.items()
-    )
-    kept = ",\n    ".join(
-        f"{_PART_SQL[part.kind].format(metric=names[part.expression, part.decimals])} AS part_{number}"
-        for number, part in enumerate(parts)
-    )
-    whens = " ".join(f"WHEN age_us < {end * DAY_US} THEN {slot}" for slot, (_, end) in enumerate(pairwise(edges)))
-    return f"""
-SELECT
-    (CASE {whens} END)::BIGINT * {customers} + customer AS place,
-    {kept}
-FROM (SELECT * REPLACE (age_us::DOUBLE AS age_us) FROM ({seen_rows_sql(values, edges[-1], edges[0])}))
-GROUP BY place
-"""  # noqa: S608 - every fragment is declared in this package
+def _slot_of_day(edges: Edges) -> Integers:
+    """The slot of each day before the last of ``edges``; of days before the first, none that counts."""
+    return np.searchsorted(edges[1:], np.arange(edges[-1]), side="right")
+
+
+def _of_runs(
+    kinds: Collection[PartKind], amounts: Numbers, days: Integers, firsts: Integers
+) -> dict[PartKind, Numbers | Integers]:
+    of_rows: dict[PartKind, Numbers] = {"sum": amounts, "min": amounts, "max": amounts}
+    if not SQUARE_POWERS.keys().isdisjoint(kinds):
+        of_rows |= _squares(amounts)
+    kept: dict[PartKind, Numbers | Integers] = {"rows": np.diff(firsts, append=len(amounts)), "day": days[firsts]}
+    for kind in kinds:
+        if kind in of_rows:
+            kept[kind] = _JOINS[kind][0].reduceat(of_rows[kind], firsts)
+    return {kind: kept[kind] for kind in kinds}
+
+
+def _squares(amounts: Numbers) -> dict[PartKind, Numbers]:
+    high = np.floor(amounts / 2**36)
+    rest = amounts - high * 2**36
+    middle = np.floor(rest / 2**18)
+    low = rest - middle * 2**18
+    return {
+        "square_72": high * high,
+        "square_55": high * middle,
+        "square_36": 2 * high * low + middle * middle,
+        "square_19": middle * low,
+        "square_0": low * low,
+    }
