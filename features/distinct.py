@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 
 from features.seen_rows import SeenRows, run_starts
 from features.sight import Integers, Numbers, Sight
+from features.slots import slot_of_day
 from features.windows import Metric, Windowed
 
 
@@ -30,8 +31,8 @@ class Distinct:
         self._metric = metric
         self._features = features
         self._viewing = sight.viewing(elsewhere=metric.scope == "elsewhere")
-        self._edges = sorted({feature.window_days for feature in features})
-        self._slot_of_day = np.searchsorted(self._edges, np.arange(self._edges[-1]), side="right").astype(np.int8)
+        self._edges = (0, *sorted({feature.window_days for feature in features}))
+        self._slot_of_day = slot_of_day(self._edges).astype(np.int8)
         self._found: list[Occurrences] = []
 
     def of_rows(self, rows: SeenRows) -> Occurrences:
@@ -52,10 +53,10 @@ class Distinct:
 
         What counts is when a value last occurred, at whichever of the customers that the viewer sees.
         """
-        viewers, slots = len(sight.firsts), len(self._edges)
+        viewers, slots = len(sight.firsts), len(self._edges) - 1
         found = self._latest_of_each() if self._found else np.empty(0, np.int64)
         counts = np.bincount(found, minlength=viewers * slots).reshape(viewers, slots).cumsum(axis=1)
-        return {one: counts[:, self._edges.index(one.window_days)].astype(np.float64) for one in self._features}
+        return {one: counts[:, self._edges.index(one.window_days) - 1].astype(np.float64) for one in self._features}
 
     def _latest_of_each(self) -> Integers:
         """Viewer and slot, as one number, of the latest occurrence of each value that a viewer sees."""
@@ -70,4 +71,4 @@ class Distinct:
         ])  # fmt: skip
         keys.sort()
         latest = keys[run_starts(keys >> slot_bits)]
-        return (latest >> (slot_bits + code_bits)) * len(self._edges) + (latest & ((1 << slot_bits) - 1))
+        return (latest >> (slot_bits + code_bits)) * (len(self._edges) - 1) + (latest & ((1 << slot_bits) - 1))

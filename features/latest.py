@@ -25,7 +25,7 @@ class Latest:
     def __init__(self, connection: duckdb.DuckDBPyConnection, feature: Windowed, row_id: str) -> None:
         self._connection = connection
         self._feature = feature
-        self.amount = Amount(feature.metric.expression, feature.metric.decimals)
+        self.amount = Amount.of(feature.metric)
         self.row_id = row_id
         self._found: list[pa.Table] = []
 

@@ -16,10 +16,11 @@ import pyarrow as pa
 
 from features.sight import Flags, Integers, Numbers
 from features.window_sql import seen_rows_sql, used_parameters
+from features.windows import Metric
 
 _BATCH_ROWS: Final = 131_072
 _DIGITS: Final = 18
-"""Of decimals that fit 64 bits."""
+"""Of a decimal of 64 bits."""
 _SECOND_US: Final = 1_000_000
 _DAY_S: Final = 86_400
 
@@ -30,6 +31,11 @@ class Amount:
 
     expression: str
     decimals: int
+
+    @classmethod
+    def of(cls, metric: Metric) -> "Amount":
+        """Metrics of several views with one expression have one amount."""
+        return cls(metric.expression, metric.decimals)
 
     @property
     def sql(self) -> str:
@@ -96,12 +102,11 @@ def read_batches(
     connection: duckdb.DuckDBPyConnection, asked: Asked, rows: str, as_of: datetime
 ) -> Iterator[pa.RecordBatch]:
     """What was asked of the ``rows`` (Parquet glob), in no order."""
-    # Arrow has decimals of 64 bits since 1.5; in its first version they take twice the room and time.
+    # Arrow has decimals of 64 bits since 1.5. Those of 128, before, take twice the room and are no numbers of NumPy's.
     connection.execute("SET arrow_output_version = '1.5'")
-    with connection.sql(asked.sql, params=used_parameters(asked.sql, rows, as_of)).to_arrow_reader(
-        _BATCH_ROWS
-    ) as reader:
-        yield from reader
+    found = connection.sql(asked.sql, params=used_parameters(asked.sql, rows, as_of))
+    with found.to_arrow_reader(_BATCH_ROWS) as batches:
+        yield from batches
 
 
 def arranged(asked: Asked, batch: pa.RecordBatch) -> SeenRows:

@@ -55,10 +55,7 @@ _NEEDS: Final[dict[str, tuple[PartKind, ...]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Needed:
-    """A kind of what is kept of an amount, over the days from ``window_days`` to ``after_days`` before the instant.
-
-    Metrics of several views with one expression share it.
-    """
+    """A kind of what is kept of an amount, over the days from ``window_days`` to ``after_days`` before the instant."""
 
     amount: Amount
     kind: PartKind
@@ -69,9 +66,8 @@ class Needed:
 
 def part_of(feature: Windowed, kind: PartKind) -> Needed:
     """What a feature needs of a kind."""
-    metric = feature.metric
-    amount = Amount(metric.expression, metric.decimals)
-    return Needed(amount, kind, feature.window_days, feature.after_days, metric.scope == "elsewhere")
+    elsewhere = feature.metric.scope == "elsewhere"
+    return Needed(Amount.of(feature.metric), kind, feature.window_days, feature.after_days, elsewhere)
 
 
 def needed_by(views: Sequence[WindowView]) -> list[Needed]:
@@ -105,7 +101,7 @@ class Slots:
         self._needed = needed
         self._customers = customers
         self._edges = _edges(needed)
-        self._slot_of_day = _slot_of_day(self._edges)
+        self._slot_of_day = slot_of_day(self._edges)
         self._kinds: defaultdict[Edges, list[PartKind]] = defaultdict(list)
         for kind in dict.fromkeys(one.kind for one in needed):
             self._kinds[_edges(self._of_kind(kind))].append(kind)
@@ -164,7 +160,7 @@ class Slots:
     ) -> Runs:
         """Runs joined to those of the fewer slots between ``edges``."""
         inside = np.flatnonzero((day >= edges[0]) & (day < edges[-1]))
-        places = _slot_of_day(edges)[day[inside]] * self._customers + customer[inside]
+        places = slot_of_day(edges)[day[inside]] * self._customers + customer[inside]
         firsts = run_starts(places)
         if len(firsts):
             kept = {kind: _JOINS[kind][0].reduceat(of_runs[inside], firsts) for kind, of_runs in kept.items()}
@@ -175,7 +171,7 @@ def _edges(needed: Sequence[Needed]) -> Edges:
     return tuple(sorted({days for one in needed for days in (one.window_days, one.after_days)}))
 
 
-def _slot_of_day(edges: Edges) -> Integers:
+def slot_of_day(edges: Edges) -> Integers:
     """The slot of each day before the last of ``edges``; of days before the first, none that counts."""
     return np.searchsorted(edges[1:], np.arange(edges[-1]), side="right")
 

@@ -21,8 +21,8 @@ from features.windows import Windowed, WindowView
 Values = dict[Windowed, Numbers]
 """A feature's value of each viewer, NaN for none."""
 
-
 _WAITING_BATCHES: Final = 4
+"""So many batches of a table wait at most: reading must not run away from the work."""
 
 
 class _Gathering(Protocol):
@@ -91,7 +91,7 @@ def _gatherings(
 def _in_order(
     pool: ThreadPoolExecutor, work: Callable[[pa.RecordBatch], list[Any]], batches: Iterable[pa.RecordBatch]
 ) -> Iterator[list[Any]]:
-    """What comes of the batches. Few of them wait at a time: reading must not run away from the work."""
+    """What comes of each batch."""
     waiting: deque[Future[list[Any]]] = deque()
     for batch in batches:
         waiting.append(pool.submit(work, batch))

@@ -4,11 +4,13 @@ from typing import Final
 
 from features.windows import Derived, Metric, WindowView, monthly, over, trend
 
-# Cut to six digits as a decimal: a mean of decimals is exact, one of floats depends on the order.
+# Cut to six digits as a decimal: a mean of decimals is exact, one of floats depends on the order. A limit of a cent
+# must not make a number that no decimal holds.
 _UTILISATION: Final = Metric(
     "utilisation",
-    "CASE WHEN credit_limit > 0 THEN (statement_balance::DOUBLE / credit_limit::DOUBLE)::DECIMAL(18, 6) END",
-    "share", "Balance over limit", decimals=6,
+    "CASE WHEN credit_limit > 0 THEN "
+    "greatest(-1000, least(1000, statement_balance::DOUBLE / credit_limit::DOUBLE))::DECIMAL(18, 6) END",
+    "share", "Balance over limit, 1000 at most", decimals=6,
 )  # fmt: skip
 _OVER_LIMIT: Final = Metric(
     "over_limit", "CASE WHEN statement_balance > credit_limit THEN 1 END", "statements", "Statements above the limit"

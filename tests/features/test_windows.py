@@ -2,7 +2,8 @@
 
 import re
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
@@ -12,15 +13,18 @@ from typing import Any
 import duckdb
 import numpy as np
 import polars as pl
+import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from features import resolve_parties
+from features import resolve_parties, window_values
 from features.catalogue import VIEWS
 from features.catalogue.trade import TRADE
+from features.catalogue.utilisation import UTILISATION
 from features.compute import compute_views
 from features.errors import ContractBroken
+from features.seen_rows import read_batches
 from features.windows import (
     Aggregate,
     Derived,
@@ -39,18 +43,23 @@ AS_OF = datetime(2025, 7, 1, tzinfo=UTC)
 SPENT = Metric("spent", "CASE WHEN direction = 'out' THEN amount END", "CNY", "Money out")
 AGGREGATES: tuple[Aggregate, ...] = ("sum", "mean", "std", "min", "max", "count", "latest", "days_since")
 PAYEE = Metric("payee", "CASE WHEN direction = 'out' THEN counterparty END", "payees", "Who is paid")
+SPENT_ELSEWHERE = Metric("spent_elsewhere", SPENT.expression, "CNY", "Money out at others", "elsewhere")
+PAYEE_ELSEWHERE = Metric("payee_elsewhere", PAYEE.expression, "payees", "Who is paid by others", "elsewhere")
 VIEW = WindowView(
     name="spending",
     table="transactions",
     row_id="transaction_id",
     windowed=(
         *(
-            Windowed(SPENT, aggregate, days, 0, after_days=after)
+            Windowed(metric, aggregate, days, 0, after_days=after)
+            for metric in (SPENT, SPENT_ELSEWHERE)
             for aggregate in AGGREGATES
             for days, after in ((30, 0), (60, 30))
+            # What has fewer windows than others of its metric is kept apart.
+            if aggregate != "max" or after
         ),
-        Windowed(PAYEE, "distinct", 30, 0),
-        Windowed(PAYEE, "distinct", 60, 0),
+        Windowed(SPENT, "sum", 45, 0),
+        *(Windowed(metric, "distinct", days, 0) for metric in (PAYEE, PAYEE_ELSEWHERE) for days in (30, 60)),
     ),
     derived=(Derived("spent_change", "spent_sum_30d - spent_sum_60d_after_30d", "CNY", 0, "Change"),),
 )
@@ -79,6 +88,7 @@ def naive(rows: list[dict[str, Any]], feature: Windowed) -> float | None:
         and row["created_timestamp"] <= AS_OF
         and timedelta(days=feature.after_days) <= AS_OF - row["event_timestamp"] < timedelta(days=feature.window_days)
         and row["direction"] == "out"
+        and (row["legal_entity"] == "credit" or feature.metric.scope == "seen")
     ]
     values = [row["amount"] for row in sorted(seen, key=lambda row: (row["event_timestamp"], row["transaction_id"]))]
     computed: dict[str, Callable[[], Decimal | Fraction | int]] = {
@@ -99,8 +109,22 @@ def naive(rows: list[dict[str, Any]], feature: Windowed) -> float | None:
     return float(computed[feature.aggregate]())
 
 
+@contextmanager
+def cut_into(rows: int) -> Iterator[None]:
+    """Whatever is read comes in batches of so many rows."""
+
+    def cut(*asked: Any) -> Iterator[pa.RecordBatch]:
+        for batch in read_batches(*asked):
+            yield from (batch.slice(first, rows) for first in range(0, batch.num_rows, rows))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(window_values, "read_batches", cut)
+        yield
+
+
 instants = st.one_of(
-    st.sampled_from([AS_OF, AS_OF - timedelta(days=30), AS_OF - timedelta(days=60), AS_OF + timedelta(microseconds=1)]),
+    st.sampled_from([AS_OF - timedelta(days=days) for days in (0, 30, 60)]),
+    st.sampled_from([AS_OF - timedelta(microseconds=us) for us in (-1, 1, 2)]),
     st.datetimes(datetime(2025, 3, 1), datetime(2025, 7, 20), timezones=st.just(UTC)),  # noqa: DTZ001
 )
 
@@ -109,17 +133,19 @@ instants = st.one_of(
     st.lists(
         st.tuples(
             instants,
-            st.integers(0, 40),
+            st.one_of(st.just(0), st.integers(0, 40)),
             st.integers(0, 10**9),
             st.sampled_from(["in", "out"]),
             st.sampled_from(["A", "B", None]),
+            st.sampled_from([("consumer", "C1"), ("credit", "C9")]),
         ),
         max_size=25,
-    )
+    ),
+    st.sampled_from([1, 2, 7, 25]),
 )
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_feature_is_what_its_declaration_says(
-    tmp_path_factory: pytest.TempPathFactory, bookings: list[tuple[datetime, int, int, str, str | None]]
+    tmp_path_factory: pytest.TempPathFactory, bookings: list[Any], rows_of_batch: int
 ) -> None:
     canonical = tmp_path_factory.mktemp("windows") / "canonical"
     rows = [
@@ -130,12 +156,15 @@ def test_a_feature_is_what_its_declaration_says(
             amount=Decimal(cents) / 100,
             direction=direction,
             counterparty=counterparty,
+            legal_entity=legal_entity,
+            customer_id=customer,
         )
-        for number, (at, days, cents, direction, counterparty) in enumerate(bookings)
+        for number, (at, days, cents, direction, counterparty, (legal_entity, customer)) in enumerate(bookings)
     ]
-    write(canonical, "customers", [a_customer()])
+    write(canonical, "customers", [a_customer(), a_customer(legal_entity="credit", customer_id="C9")])
     write(canonical, "transactions", rows)
-    found = features_of(canonical)["consumer", "C1"]
+    with cut_into(rows_of_batch):
+        found = features_of(canonical)["consumer", "C1"]
     for feature in VIEW.windowed:
         wanted = naive(rows, feature)
         if feature.aggregate == "mean" and wanted is not None:
@@ -345,6 +374,32 @@ def test_a_view_has_the_same_bytes_alone_and_beside_others_of_its_table(the_smal
         compute_views([view], the_small_group.canonical, tmp_path / "alone", [instant], threads=2)
         together, alone = (next((tmp_path / name / view.name).iterdir()) for name in ("together", "alone"))
         assert together.read_bytes() == alone.read_bytes(), view.name
+
+
+def test_a_table_has_the_same_bytes_in_whichever_batches_it_is_read(the_small_group: Any, tmp_path: Path) -> None:
+    instant = datetime(2025, 1, 1, tzinfo=UTC)
+    views = [view.declared for view in VIEWS]
+    compute_views(views, the_small_group.canonical, tmp_path / "whole", [instant], threads=2)
+    with cut_into(1_013):
+        compute_views(views, the_small_group.canonical, tmp_path / "cut", [instant], threads=2)
+    for view in VIEWS:
+        whole, cut = (next((tmp_path / name / view.name).iterdir()) for name in ("whole", "cut"))
+        assert whole.read_bytes() == cut.read_bytes(), view.name
+
+
+def test_a_limit_of_a_cent_does_not_stop_a_run(tmp_path: Path) -> None:
+    canonical = tmp_path / "canonical"
+    write(canonical, "customers", [a_customer()])
+    balances = (Decimal(10) ** 15, -(Decimal(10) ** 15))
+    rows = [
+        a_statement(
+            AS_OF - timedelta(days=10), loan_id=f"L{n}", statement_balance=balance, credit_limit=Decimal("0.01")
+        )
+        for n, balance in enumerate(balances)
+    ]
+    write(canonical, "statements", rows)
+    found = features_of(canonical, UTILISATION)["consumer", "C1"]
+    assert (found["utilisation_max_180d"], found["utilisation_mean_180d"]) == (1000, 0)
 
 
 def test_metrics_say_how_many_digits_they_have(the_small_group: Any) -> None:
