@@ -6,7 +6,9 @@ give the same values before it is timed.
 
 import argparse
 import json
+import sys
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,8 +23,10 @@ def main() -> None:
     chosen = arguments.parse_args()
     results: dict[str, Any] = {}
     for name in chosen.only or BENCHMARKS:
+        began = time.perf_counter()
         with tempfile.TemporaryDirectory(prefix="jinkong-bench-") as folder:
             results[name] = BENCHMARKS[name](Path(folder), chosen.rounds, chosen.scale)
+        print(f"{name}: {time.perf_counter() - began:.0f} s", file=sys.stderr)  # noqa: T201 - progress
     print(json.dumps({"benchmark": "features", "rounds": chosen.rounds, **results}, indent=2))  # noqa: T201
 
 
