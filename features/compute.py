@@ -1,11 +1,11 @@
 """Compute feature rows: one Parquet file a view and instant, written whole or not at all."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import duckdb
 import pyarrow as pa
@@ -22,6 +22,8 @@ from group.files import written_whole
 _FILE_PREFIX: Final = "as_of_"
 _STAMP: Final = len("20250101T000000")
 _FINGERPRINT: Final = "fingerprint"
+
+_Item = TypeVar("_Item")
 
 Fingerprints = Mapping[tuple[str, datetime], str]
 """What the rows of each view and instant depend on, as a hash."""
@@ -122,23 +124,39 @@ def _compute_instant(
     with bounded_connection(threads, memory_limit) as connection:
         sight = look(connection, canonical, instant)
 
-        def of_one_table(table: str) -> None:
+        def of_one_table(table: str, beside: duckdb.DuckDBPyConnection) -> None:
             together = [view for view in views if view.table == table]
             rows_of_table = f"{canonical}/{table}/*.parquet"
-            with connection.cursor() as beside:
+            with beside:
                 windowed = [view for view in together if isinstance(view, WindowView)]
                 values = window_values(beside, windowed, sight, rows_of_table, instant, work) if windowed else {}
 
-                def of_one_view(view: DeclaredView) -> None:
-                    with beside.cursor() as cursor:
+                def of_one_view(view: DeclaredView, cursor: duckdb.DuckDBPyConnection) -> None:
+                    with cursor:
                         keep(view.name, sight, _columns(cursor, view, values, sight, rows_of_table, instant))
 
-                list(work.map(of_one_view, together))
+                _all(work, of_one_view, together, beside)
 
         # Those who read a table wait for those who work on its batches; in one pool they could wait for ever.
         with ThreadPoolExecutor(threads) as reading, ThreadPoolExecutor(threads) as work:
-            list(reading.map(of_one_table, dict.fromkeys(view.table for view in views)))
+            _all(reading, of_one_table, dict.fromkeys(view.table for view in views), connection)
     return len(sight.firsts)
+
+
+def _all(
+    pool: ThreadPoolExecutor,
+    work: Callable[[_Item, duckdb.DuckDBPyConnection], None],
+    items: Iterable[_Item],
+    connection: duckdb.DuckDBPyConnection,
+) -> None:
+    """Do the work on each item, with a cursor of its own, and wait for all of it even if some fails.
+
+    A connection takes one call at a time and refuses others, a call for a cursor and its own closing among them.
+    """
+    done = [pool.submit(work, item, connection.cursor()) for item in items]
+    wait(done)
+    for one in done:
+        one.result()
 
 
 def _columns(

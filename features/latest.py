@@ -23,7 +23,7 @@ class Latest:
     """The latest rows of each customer to which a feature's metric applies."""
 
     def __init__(self, connection: duckdb.DuckDBPyConnection, feature: Windowed, row_id: str) -> None:
-        self._connection = connection
+        self._cursor = connection.cursor()
         self._feature = feature
         self.amount = Amount.of(feature.metric)
         self.row_id = row_id
@@ -48,7 +48,7 @@ class Latest:
         """The value of each viewer's latest row; of rows of one instant, of the one with the greatest name."""
         values = np.full(len(sight.firsts), np.nan)
         if self._found:
-            with self._connection.cursor() as beside:
+            with self._cursor as beside:
                 beside.register("latest_rows", pa.concat_tables(self._found))
                 elsewhere = self._feature.metric.scope == "elsewhere"
                 found = beside.sql(_LATEST_SQL, params={"elsewhere": elsewhere}).to_arrow_table()
