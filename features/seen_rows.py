@@ -105,8 +105,14 @@ def read_batches(
     # Arrow has decimals of 64 bits since 1.5. Those of 128, before, take twice the room and are no numbers of NumPy's.
     connection.execute("SET arrow_output_version = '1.5'")
     found = connection.sql(asked.sql, params=used_parameters(asked.sql, rows, as_of))
-    with found.to_arrow_reader(_BATCH_ROWS) as batches:
-        yield from batches
+    try:
+        with found.to_arrow_reader(_BATCH_ROWS) as batches:
+            yield from batches
+    except OSError as error:
+        # Arrow makes an OSError of all that goes wrong under way, also of what has nothing to do with files.
+        if str(error).startswith("IO Error"):
+            raise
+        raise duckdb.Error(str(error)) from error
 
 
 def arranged(asked: Asked, batch: pa.RecordBatch) -> SeenRows:

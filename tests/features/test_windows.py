@@ -387,6 +387,17 @@ def test_a_table_has_the_same_bytes_in_whichever_batches_it_is_read(the_small_gr
         assert whole.read_bytes() == cut.read_bytes(), view.name
 
 
+def test_a_metric_that_fails_is_no_failure_of_a_file(tmp_path: Path) -> None:
+    canonical = tmp_path / "canonical"
+    write(canonical, "customers", [a_customer()])
+    # So many rows that the first are given before the last is read.
+    write(canonical, "transactions", [a_transaction(number, AS_OF) for number in range(20_000)])
+    fails = Metric("fails", "CASE transaction_id WHEN 'T19999' THEN error('it cannot be told')::INT END", "", "Fails")
+    view = WindowView("failing", "transactions", (Windowed(fails, "sum", 30, 0),))
+    with pytest.raises(duckdb.Error, match="it cannot be told"):
+        features_of(canonical, view)
+
+
 def test_a_limit_of_a_cent_does_not_stop_a_run(tmp_path: Path) -> None:
     canonical = tmp_path / "canonical"
     write(canonical, "customers", [a_customer()])
