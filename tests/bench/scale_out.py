@@ -1,7 +1,7 @@
 """How long a group takes from raw files to features by partition, and at what memory: ``make bench-scale-out``.
 
 Each step says its seconds and the peak of the resident memory of all processes, Ray's workers included. Pages that
-processes share are counted once a process, so the peak is an upper bound. ``large`` takes about an hour.
+processes share are counted once a process, so the peak is an upper bound. ``large`` takes about half an hour.
 """
 
 import argparse
