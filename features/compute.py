@@ -46,8 +46,8 @@ def compute_views(
     A file holds a row for each party that a company knows at the instant, as the company sees it: ``legal_entity,
     party_id, event_timestamp, created_timestamp``, then the features as DOUBLE. ``memory_limit`` is for DuckDB at each
     of the instants that are computed at a time, at most ``threads``; slots and values in NumPy come to some 8 kB a
-    customer beside it, and batches of rows to some 0.2 GB. ``progress`` is told from several threads. With ``fingerprints`` (``feature_fingerprints``),
-    files that say they were computed from the same are left as they are.
+    customer beside it, and batches of rows to some 0.2 GB. ``progress`` is told from several threads. With
+    ``fingerprints`` (``feature_fingerprints``), files that say they were computed from the same are left as they are.
 
     Raises:
         ContractBroken: a view reads a table that was not loaded.
