@@ -11,6 +11,7 @@ come and whichever slots a window is put together from. That holds below 2**53 o
 from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Final, Literal
 
 import numpy as np
@@ -171,6 +172,7 @@ def _edges(needed: Sequence[Needed]) -> Edges:
     return tuple(sorted({days for one in needed for days in (one.window_days, one.after_days)}))
 
 
+@cache
 def slot_of_day(edges: Edges) -> Integers:
     """The slot of each day before the last of ``edges``; of days before the first, none that counts."""
     return np.searchsorted(edges[1:], np.arange(edges[-1]), side="right")
