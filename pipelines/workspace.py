@@ -48,6 +48,11 @@ class Workspace:
         return self.home / "truth"
 
     @property
+    def arriving(self) -> Path:
+        """The home of another source's data until they are whole."""
+        return self.home / "arriving"
+
+    @property
     def features(self) -> Path:
         """Feature rows, a folder for each view, a file for each instant."""
         return self.home / "features"

@@ -35,28 +35,31 @@ def load_data(settings: Settings, source: Source, reporter: Reporter, *, again: 
         wanted = fingerprint(source.identity(), settings.rejected_share_limit, code=("features", "group"))
 
     def work() -> dict[str, Any]:
-        if _source_before(workspace) != source.name:
-            shutil.rmtree(workspace.data, ignore_errors=True)
-        for folder in (workspace.raw, workspace.truth):
+        # Another source's tables take the place of these only once they are whole: a path mistyped must not cost any.
+        arriving = Workspace(workspace.arriving)
+        shutil.rmtree(arriving.home, ignore_errors=True)
+        replaces = _source_before(workspace) != source.name
+        place = arriving if replaces else workspace
+        for folder in (place.raw, place.truth):
             shutil.rmtree(folder, ignore_errors=True)
-        workspace.quarantine.mkdir(parents=True, exist_ok=True)
-        landing = Landing(
-            workspace.raw, workspace.truth, workspace.quarantine, settings.rejected_share_limit, settings.threads
-        )
+        place.quarantine.mkdir(parents=True, exist_ok=True)
+        landing = Landing(place.raw, place.truth, place.quarantine, settings.rejected_share_limit, settings.threads)
         with reporter.bar(f"{source.name}: delivering", source.work) as advance:
             delivery = source.deliver(landing, advance)
         found = sum(1 for table in CONTRACTS if table_files(delivery.raw, table))
         with reporter.bar("contracts", found) as advance:
             loads = load_tables(
                 delivery.raw,
-                workspace.canonical,
-                workspace.quarantine,
+                place.canonical,
+                place.quarantine,
                 rejected_share_limit=settings.rejected_share_limit,
                 progress=lambda _table: advance(1),
             )
-        delivery.manifest.write(workspace.data)
+        delivery.manifest.write(place.data)
         loads = [*delivery.loads, *loads]
-        write_report(loads, workspace.load_report)
+        write_report(loads, place.load_report)
+        if replaces:
+            _take_in(arriving, workspace)
         return {
             "source": source.name,
             "tables": {
@@ -73,6 +76,14 @@ def load_data(settings: Settings, source: Source, reporter: Reporter, *, again: 
     return run_step(
         workspace, STEP, wanted, work, still_there=lambda: parts_are_there(workspace.canonical), again=again
     )
+
+
+def _take_in(arriving: Workspace, workspace: Workspace) -> None:
+    for old, new in ((workspace.truth, arriving.truth), (workspace.data, arriving.data)):
+        shutil.rmtree(old, ignore_errors=True)
+        if new.is_dir():
+            new.rename(old)
+    shutil.rmtree(arriving.home)
 
 
 def _source_before(workspace: Workspace) -> str | None:

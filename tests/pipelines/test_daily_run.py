@@ -192,3 +192,24 @@ def test_the_instants_of_a_backfill() -> None:
     ):
         with pytest.raises(InputError, match=told):
             days(first, last, "day")
+
+
+@pytest.mark.parametrize("mistake", ["absent", "broken"])
+def test_a_load_from_a_wrong_folder_costs_no_data(tmp_path: Path, mistake: str) -> None:
+    raw, wrong, home = tmp_path / "raw", tmp_path / "wrong", tmp_path / "home"
+    deliver(raw, 2)
+    assert jinkong(*DATA, str(raw), home=home).returncode == 0
+    before = {path: path.read_bytes() for path in (home / "data").rglob("*") if path.is_file()}
+    if mistake == "broken":
+        deliver(wrong, 2)
+        shutil.copy(wrong / "customers/all.parquet", wrong / "statements/00.parquet")
+    failed = jinkong(*DATA, str(wrong), home=home)
+    assert failed.returncode == 2, failed.stderr
+    assert "Traceback" not in failed.stderr
+    assert {path: path.read_bytes() for path in (home / "data").rglob("*") if path.is_file()} == before
+    # Another folder that is whole does take its place, and leaves nothing of either behind.
+    other = tmp_path / "other"
+    deliver(other, 3)
+    assert jinkong(*DATA, str(other), home=home).returncode == 0
+    assert not (home / "arriving").exists()
+    assert len(list((home / "data/canonical/statements").glob("*.parquet"))) == 3
