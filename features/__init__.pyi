@@ -10,6 +10,7 @@ from .contracts import CONTRACTS as CONTRACTS
 from .contracts import TableLoad as TableLoad
 from .contracts import load_tables as load_tables
 from .contracts import write_report as write_report
+from .contracts.ledger import missing_parts as missing_parts
 from .contracts.ledger import parts_are_there as parts_are_there
 from .definitions import CREDIT_SERVICE as CREDIT_SERVICE
 from .errors import ContractBroken as ContractBroken
@@ -96,6 +97,7 @@ __all__ = [
     "forget",
     "load_tables",
     "materialise",
+    "missing_parts",
     "online_reader",
     "open_store",
     "parts_are_there",

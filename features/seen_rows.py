@@ -112,7 +112,7 @@ def read_batches(
         # Arrow makes an OSError of all that goes wrong under way, also of what has nothing to do with files.
         if str(error).startswith("IO Error"):
             raise
-        raise duckdb.Error(str(error)) from error
+        raise duckdb.InvalidInputException(str(error)) from error
 
 
 def arranged(asked: Asked, batch: pa.RecordBatch) -> SeenRows:

@@ -120,6 +120,15 @@ def _file_errors(workspace: Workspace, step: str) -> Iterator[None]:
     """A full disk or a missing right, as Python, polars and DuckDB report it, in one sentence."""
     try:
         yield
+    except duckdb.InvalidInputException as error:
+        # DuckDB says so of a file that is no Parquet any more, and of much that is a fault of ours.
+        if ".parquet" not in str(error):
+            raise
+        reason = str(error).strip().splitlines()[0].rstrip(".")
+        raise FilesFailed(
+            f"Step '{step}' found a damaged file: {reason}. Delete that file and run `jinkong data` with the same "
+            "source: it loads what is missing."
+        ) from error
     except (OSError, duckdb.IOException, ComputeError) as error:
         # Of polars' errors only those of files are known to be no fault of ours.
         if isinstance(error, ComputeError) and "IO error" not in str(error):

@@ -67,8 +67,13 @@ def write_ledger(canonical: Path, ledger: Ledger) -> None:
 
 def parts_are_there(canonical: Path) -> bool:
     """Whether every part that the ledger names is on disk."""
-    ledger = read_ledger(canonical)
-    return bool(ledger) and all((canonical / table / part).is_file() for table, part in ledger)
+    return bool(read_ledger(canonical)) and not missing_parts(canonical)
+
+
+def missing_parts(canonical: Path) -> list[Path]:
+    """The parts that the ledger names and that are not on disk."""
+    parts = (canonical / table / part for table, part in read_ledger(canonical))
+    return sorted(part for part in parts if not part.is_file())
 
 
 def content_hash(path: Path) -> str:

@@ -22,6 +22,7 @@ from features import (
     feature_fingerprints,
     forget,
     materialise,
+    missing_parts,
     open_store,
     read_manifest,
     rows_if_current,
@@ -108,7 +109,16 @@ class Computed:
 
 
 def loaded_views(workspace: Workspace) -> list[DeclaredView]:
-    """The views whose table was loaded."""
+    """The views whose table was loaded.
+
+    Raises:
+        UnknownSource: a file that was loaded is gone; without it features would be wrong and not say so.
+    """
+    if gone := missing_parts(workspace.canonical):
+        raise UnknownSource(
+            f"Of the files that were loaded {len(gone)} are gone, {gone[0]} first; run `jinkong data` with the same "
+            "source: it loads what is missing."
+        )
     return [view.declared for view in VIEWS if any((workspace.canonical / view.table).glob("*.parquet"))]
 
 

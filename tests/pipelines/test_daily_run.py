@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -213,3 +214,29 @@ def test_a_load_from_a_wrong_folder_costs_no_data(tmp_path: Path, mistake: str) 
     assert jinkong(*DATA, str(other), home=home).returncode == 0
     assert not (home / "arriving").exists()
     assert len(list((home / "data/canonical/statements").glob("*.parquet"))) == 3
+
+
+@pytest.mark.parametrize(
+    ("damage", "sentence"),
+    [
+        (Path.unlink, "Of the files that were loaded 1 are gone"),
+        (lambda part: part.write_bytes(part.read_bytes()[:-100]), "found a damaged file"),
+    ],
+)
+def test_a_lost_or_damaged_file_is_told_and_loaded_anew(
+    tmp_path: Path, damage: Callable[[Path], object], sentence: str
+) -> None:
+    raw, home = tmp_path / "raw", tmp_path / "home"
+    deliver(raw, 3)
+    assert jinkong(*DATA, str(raw), home=home).returncode == 0
+    part = home / "data/canonical/transactions/01.parquet"
+    whole = part.read_bytes()
+    damage(part)
+    failed = jinkong("features", home=home)
+    assert failed.returncode != 0
+    assert sentence in failed.stderr
+    assert "Traceback" not in failed.stderr
+    part.unlink(missing_ok=True)
+    assert jinkong(*DATA, str(raw), home=home).returncode == 0
+    assert part.read_bytes() == whole
+    assert jinkong("features", home=home).returncode == 0
