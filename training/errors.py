@@ -29,3 +29,7 @@ class RayUnavailable(TrainingError, Unavailable):
 
 class GrowthFailed(TrainingError):
     """Workers could not grow a booster to the end."""
+
+
+class NotExplainable(TrainingError):
+    """A model whose scores cannot be taken apart into contributions of features."""

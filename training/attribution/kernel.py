@@ -1,0 +1,134 @@
+"""The compiled inner loops: decisions of all nodes, patterns of groups, contributions looked up and added.
+
+Both rest on one formula. For a leaf of value w and a row that meets the condition on feature i or not (b_i = 1 or 0),
+and where a share z_i of the rows of training that came that far met it, the Shapley value of feature j is
+
+    w · (b_j − z_j) · ∫₀¹ Π_{i≠j} (z_i + t · (b_i − z_i)) dt,
+
+the derivative of the multilinear extension along the diagonal (Owen 1972, Multilinear Extensions of Games, theorem 5)
+of the game of Lundberg et al. (2020), From Local Explanations to Global Understanding, algorithm 1. The integrand is a
+polynomial, so Gauss's quadrature gives the integral exactly.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+_CATEGORICAL = 2
+_ZERO_IS_MISSING = 1
+_ZERO = 1e-35
+"""What LightGBM takes for a zero."""
+
+LANES = 8
+"""Quadrature nodes that are worked on side by side; LLVM makes one vector instruction of them."""
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def leaf_contributions(
+    value: float, count: int, met: Any, share: Any, nodes: Any, weights: Any, ahead: Any, behind: Any, out: Any
+) -> None:
+    """Write a leaf's Shapley values of its ``count`` conditions into ``out``; ``met`` holds 0 and 1.
+
+    ``ahead (count + 1, LANES)`` and ``behind (LANES,)`` are room to work in.
+    """
+    for place in range(count):
+        out[place] = 0.0
+    for first in range(0, (count + 1) // 2, LANES):
+        for lane in range(LANES):
+            ahead[count, lane] = 1.0
+        for place in range(count - 1, -1, -1):
+            low, rise = share[place], met[place] - share[place]
+            for lane in range(LANES):
+                ahead[place, lane] = ahead[place + 1, lane] * (low + nodes[first + lane] * rise)
+        for lane in range(LANES):
+            behind[lane] = weights[first + lane]
+        for place in range(count):
+            low, rise = share[place], met[place] - share[place]
+            total = 0.0
+            for lane in range(LANES):
+                total += behind[lane] * ahead[place + 1, lane]
+                behind[lane] *= low + nodes[first + lane] * rise
+            out[place] += total
+    for place in range(count):
+        out[place] *= value * (met[place] - share[place])
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def fill_table(
+    table: Any, value: float, asked: Any, care: Any, want: Any, share: Any, nodes: Any, weights: Any
+) -> None:
+    """Add a leaf's contributions to each row (pattern) of ``table`` at the columns ``asked``."""
+    count = len(asked)
+    met, found = np.empty(count), np.empty(count)
+    ahead, behind = np.empty((count + 1, LANES)), np.empty(LANES)
+    for pattern in range(len(table)):
+        for place in range(count):
+            met[place] = 1.0 if pattern & care[place] == want[place] else 0.0
+        leaf_contributions(value, count, met, share, nodes, weights, ahead, behind, found)
+        for place in range(count):
+            table[pattern, asked[place]] += found[place]
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _goes_left(value: float, node: int, layout: Any) -> Any:
+    kind = layout.node_kind[node]
+    if kind == _CATEGORICAL:
+        # LightGBM cuts a code to a whole number; below zero it is no category.
+        start, end = layout.node_category_start[node], layout.node_category_start[node + 1]
+        if math.isnan(value) or value <= -1.0 or value >= 32.0 * (end - start):
+            return False
+        code = int(value)
+        return (layout.category_words[start + (code >> 5)] >> np.uint32(code & 31)) & np.uint32(1) != 0
+    if kind == _ZERO_IS_MISSING and -_ZERO <= value <= _ZERO:
+        return layout.node_nan_left[node] != 0
+    return (value <= layout.node_threshold[node]) | (math.isnan(value) & (layout.node_nan_left[node] != 0))
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def add_contributions(rows: Any, out: Any, layout: Any) -> None:
+    """Add the contributions of all trees to ``out (n, k)`` for ``rows (n, k)``."""
+    words = np.zeros(layout.words, np.uint64)
+    widest = layout.quadrature_nodes.shape[0]
+    met, share, found = np.empty(widest), np.empty(widest), np.empty(widest)
+    ahead, behind = np.empty((widest + 1, LANES)), np.empty(LANES)
+    groups, conditions, features, table = layout.groups, layout.conditions, layout.features, layout.table
+    one, none = np.uint64(1), np.uint64(0)
+    for tree in range(len(layout.tree_node_start) - 1):
+        first_node, last_node = layout.tree_node_start[tree], layout.tree_node_start[tree + 1]
+        first_group, last_group = layout.tree_group_start[tree], layout.tree_group_start[tree + 1]
+        for row in range(len(rows)):
+            words[:] = 0
+            for node in range(first_node, last_node):
+                position = layout.node_position[node]
+                left = _goes_left(rows[row, layout.node_feature[node]], node, layout)
+                words[position >> 6] |= np.uint64(left) << np.uint64(position & 63)
+            for group in range(first_group, last_group):
+                position, nodes = groups[group, 0], groups[group, 1]
+                first, last = groups[group, 2], groups[group + 1, 2]
+                begin, end = groups[group, 3], groups[group + 1, 3]
+                place = groups[group, 4]
+                # Bits of what the path above asks stand above those of the group's own nodes.
+                failed = none
+                for number in range(first, last):
+                    decided = words[conditions[number, 2]] ^ conditions[number, 1]
+                    failed |= np.uint64(decided & conditions[number, 0] != none) << conditions[number, 3]
+                if place >= 0:
+                    own = (words[position >> 6] >> np.uint64(position & 63)) & ((one << np.uint64(nodes)) - one)
+                    asked = (one << np.uint64(groups[group, 5])) - one
+                    pattern = own | ((asked & ~failed) << np.uint64(nodes))
+                    offset = place + np.int64(pattern) * (end - begin)
+                    for column in range(end - begin):
+                        out[row, features[begin + column]] += table[offset + column]
+                else:
+                    count = end - begin
+                    for column in range(count):
+                        met[column] = 1.0 - ((failed >> np.uint64(column)) & one)
+                        share[column] = layout.shares[begin + column]
+                    leaf_contributions(
+                        layout.group_value[group], count, met, share,
+                        layout.quadrature_nodes[count], layout.quadrature_weights[count], ahead, behind, found,
+                    )  # fmt: skip
+                    for column in range(count):
+                        out[row, features[begin + column]] += found[column]
