@@ -73,7 +73,7 @@ class Scorer:
         return self._scored(row, None)
 
     def _scored(self, row: npt.NDArray[np.float64], as_of: datetime | None) -> Scored:
-        pd = self.registered.model.probability_of_default(row)
+        pd = self.registered.model.probability(row)
         return Scored(
             features={
                 name: None if np.isnan(row[0, place]) else float(row[0, place]) for name, place in self._places.items()
@@ -117,6 +117,6 @@ def replay(payload: str, registered: RegisteredModel) -> str:
     row = np.array(
         [[np.nan if value is None else value for value in (seen["features"][n] for n in registered.model.features)]]
     )
-    pd = registered.model.probability_of_default(row)
+    pd = registered.model.probability(row)
     again = seen | {"probability_of_default": float(pd[0]), "score": int(score_points(pd)[0])}
     return canonical_json(again)

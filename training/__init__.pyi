@@ -2,9 +2,6 @@ from .candidates import Candidate as Candidate
 from .candidates import CreditFrame as CreditFrame
 from .candidates import credit_frame as credit_frame
 from .candidates import train_candidate as train_candidate
-from .credit import CreditModel as CreditModel
-from .credit import CreditParameters as CreditParameters
-from .credit import LocalGrowth as LocalGrowth
 from .distributed import RayGrowth as RayGrowth
 from .distributed import cross_validated_auc as cross_validated_auc
 from .distributed import ray_session as ray_session
@@ -16,6 +13,9 @@ from .errors import TooFewDefaults as TooFewDefaults
 from .errors import TrainingError as TrainingError
 from .frames import labels as labels
 from .frames import matrix as matrix
+from .growth import BoosterParameters as BoosterParameters
+from .growth import LocalGrowth as LocalGrowth
+from .model import ScoringModel as ScoringModel
 from .registry import CHAMPION as CHAMPION
 from .registry import MODEL_NAME as MODEL_NAME
 from .registry import RegisteredModel as RegisteredModel
@@ -32,10 +32,9 @@ from .validation import performance as performance
 __all__ = [
     "CHAMPION",
     "MODEL_NAME",
+    "BoosterParameters",
     "Candidate",
     "CreditFrame",
-    "CreditModel",
-    "CreditParameters",
     "LocalGrowth",
     "ModelTampered",
     "NoChampion",
@@ -44,6 +43,7 @@ __all__ = [
     "RayUnavailable",
     "RegisteredModel",
     "RegistryUnavailable",
+    "ScoringModel",
     "TooFewDefaults",
     "TrainingError",
     "Validation",

@@ -11,8 +11,20 @@ from feast import FeatureStore
 from matplotlib.figure import Figure
 
 from features import point_in_time_frame, risk_directions
-from training.credit import CreditModel, CreditParameters, Growth, TrainingRows, Vector, train_credit_model
-from training.frames import Fold, Split, data_hash, labelled_population, labels, matrix, with_folds
+from training.frames import (
+    Fold,
+    Split,
+    data_hash,
+    labelled_population,
+    labels,
+    long_run_default_rate,
+    matrix,
+    severities,
+    with_folds,
+)
+from training.growth import BoosterParameters, Growth, TrainingRows, Vector, grown_model
+from training.inputs import numbers
+from training.model import ScoringModel
 from training.plots import validation_plots
 from training.validation import ScoredRows, Validation, validate_candidate
 
@@ -43,8 +55,8 @@ class Candidate:
     ``test_pd`` is the test fold's ``legal_entity, party_id, event_timestamp, defaulted, probability_of_default``.
     """
 
-    model: CreditModel
-    parameters: CreditParameters
+    model: ScoringModel
+    parameters: BoosterParameters
     validation: Validation
     split: Split
     data_hash: str
@@ -75,26 +87,30 @@ def credit_frame(
 
 def train_candidate(
     frame: CreditFrame,
-    parameters: CreditParameters,
+    parameters: BoosterParameters,
     *,
     threads: int,
     growth: Growth,
-    champion: CreditModel | None = None,
+    champion: ScoringModel | None = None,
 ) -> Candidate:
     """Train, judge on the test fold, and hold against ``champion`` if there is one."""
     train, test = frame.fold("train"), frame.fold("test")
-    training = TrainingRows(matrix(train, frame.features), labels(train), train["party_fold"].to_numpy())
-    model = train_credit_model(
+    training = TrainingRows(
+        matrix(train, frame.features), labels(train), train["party_fold"].to_numpy(), severities(train)
+    )
+    grown = grown_model(
         training,
-        frame.features,
+        numbers(frame.features),
         risk_directions(list(frame.features)),
         parameters,
         threads=threads,
         growth=growth,
+        long_run_rate=long_run_default_rate(train),
     )
-    fitted = ScoredRows(training.rows, training.labels, model.probability_of_default(training.rows))
+    model = grown.model
+    fitted = ScoredRows(training.rows, training.labels, model.probability(training.rows))
     test_rows = matrix(test, frame.features)
-    tested = ScoredRows(test_rows, labels(test), model.probability_of_default(test_rows))
+    tested = ScoredRows(test_rows, labels(test), model.probability(test_rows))
     validation = validate_candidate(
         fitted, tested, frame.features, champion_pd=_champion_pd(champion, test)
     )  # fmt: skip
@@ -111,8 +127,8 @@ def train_candidate(
     )
 
 
-def _champion_pd(champion: CreditModel | None, test: pl.DataFrame) -> Vector | None:
+def _champion_pd(champion: ScoringModel | None, test: pl.DataFrame) -> Vector | None:
     # A champion that wants features which are no longer computed cannot be held against on these rows.
     if champion is None or not set(champion.features) <= set(test.columns):
         return None
-    return champion.probability_of_default(matrix(test, champion.features))
+    return champion.probability(matrix(test, champion.features))

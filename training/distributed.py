@@ -34,8 +34,8 @@ from sklearn.model_selection import StratifiedKFold
 
 from group.libraries import hushed
 from group.settings import Settings
-from training.credit import CreditParameters, FoldGrowth, Matrix, TrainingRows, Vector, grow_fold
 from training.errors import GrowthFailed, RayUnavailable
+from training.growth import BoosterParameters, FoldGrowth, Matrix, TrainingRows, Vector, grow_fold
 
 _MODEL_FILE: Final = "model.txt"
 _JOIN_SECONDS: Final = 5
@@ -104,7 +104,7 @@ class RayGrowth:
     scratch: Path
 
     def on_folds(
-        self, training: TrainingRows, lightgbm: dict[str, Any], parameters: CreditParameters
+        self, training: TrainingRows, lightgbm: dict[str, Any], parameters: BoosterParameters
     ) -> list[FoldGrowth]:
         """Every fold a task of one CPU."""
         shared = ray.put(training)
@@ -119,10 +119,7 @@ class RayGrowth:
         Raises:
             GrowthFailed: workers were lost again and again, or LightGBM refused its parameters.
         """
-        shares = [
-            ray.put((training.rows[rank :: self.workers], training.labels[rank :: self.workers]))
-            for rank in range(self.workers)
-        ]
+        shares = [ray.put(_share_of(training, rank, self.workers)) for rank in range(self.workers)]
         lost = 0
         while True:
             try:
@@ -159,6 +156,18 @@ class RayGrowth:
         return lgb.Booster(model_str=text)
 
 
+def _share_of(training: TrainingRows, rank: int, workers: int) -> TrainingRows:
+    every = slice(rank, None, workers)
+    return TrainingRows(
+        training.rows[every],
+        training.labels[every],
+        training.folds[every],
+        None if training.targets is None else training.targets[every],
+        None if training.weights is None else training.weights[every],
+        training.categorical,
+    )
+
+
 def _is_lost_worker(error: Exception) -> bool:
     """Whether a process died (its node went, it was killed, memory ran out), rather than raised."""
     causes: list[BaseException | None] = [error]
@@ -175,7 +184,7 @@ def cross_validated_auc(
     rows: Matrix,
     labels: Vector,
     directions: Sequence[int],
-    parameters: CreditParameters,
+    parameters: BoosterParameters,
     *,
     trees: int,
     folds: int = 5,
@@ -210,9 +219,8 @@ def _grow_share(config: dict[str, Any]) -> None:
     lightgbm = dict(config["lightgbm"])
     if len(shares) > 1:
         lightgbm |= {"tree_learner": "data", "pre_partition": True, "num_threads": 1, **get_network_params()}
-    rows, labels = ray.get(shares[rank])
-    share = lgb.Dataset(rows, labels, params=lightgbm)
-    booster = lgb.train(lightgbm, share, num_boost_round=config["trees"])
+    share: TrainingRows = ray.get(shares[rank])
+    booster = lgb.train(lightgbm, share.dataset(None, lightgbm), num_boost_round=config["trees"])
     # Reported once: a report of every round would make all workers wait for each other each time.
     with tempfile.TemporaryDirectory() as folder:
         checkpoint = None

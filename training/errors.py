@@ -33,3 +33,11 @@ class GrowthFailed(TrainingError):
 
 class NotExplainable(TrainingError):
     """A model whose scores cannot be taken apart into contributions of features."""
+
+
+class WrongInput(TrainingError, InputError):
+    """A value that a model's column cannot be: ``name`` is the column."""
+
+    def __init__(self, name: str, value: object, wanted: str) -> None:
+        super().__init__(f"The column '{name}' holds {value!r}, which is not {wanted}.")
+        self.name, self.wanted = name, wanted

@@ -17,6 +17,9 @@ from training.errors import TooFewDefaults
 _LATEST_STATEMENT_DAYS: Final = 35
 """A customer is on the books at an instant if a statement of the last 35 days was known by then: the month's own."""
 
+_DEFAULT_DAYS_PAST_DUE: Final = 90
+"""Days past due that are a default (EBA GL/2016/07; 商业银行金融资产风险分类办法 2023, article 11)."""
+
 _OUT_OF_TIME_SNAPSHOTS: Final = 3
 _MINIMUM_DEFAULTS: Final = 20
 _TEST_EVERY: Final = 5
@@ -49,7 +52,9 @@ def labelled_population(
     Instants whose horizon ends after ``observed_until`` are left out: their labels are not known yet.
 
     Returns:
-        ``legal_entity, party_id, event_timestamp, defaulted (bool)``, sorted by these.
+        ``legal_entity, party_id, event_timestamp, defaulted (bool), severity (0 to 1)``, sorted by these. Severity is
+        the most days past due of the horizon over those of a default; a default's is 1. It says of the many who did
+        not default how near they came.
     """
     known = [instant for instant in instants if plus_months(instant, horizon_months) <= observed_until]
     windows = pl.DataFrame(
@@ -63,6 +68,7 @@ def labelled_population(
             "defaults": f"{canonical}/defaults/*.parquet",
             "parties": f"{canonical}/parties/*.parquet",
             "recent": _LATEST_STATEMENT_DAYS * 86_400_000_000,
+            "default_days": float(_DEFAULT_DAYS_PAST_DUE),
         },
         windows=windows,
     )
@@ -86,14 +92,31 @@ first_default AS (
     -- What happened is told by the last correction.
     WHERE defaults.superseded_at IS NULL
     GROUP BY ALL
+),
+arrears AS (
+    SELECT statements.legal_entity, parties.party_id, statements.event_timestamp, statements.days_past_due
+    FROM read_parquet($statements) AS statements
+    JOIN read_parquet($parties) AS parties USING (legal_entity, customer_id)
+    WHERE statements.superseded_at IS NULL AND statements.days_past_due > 0
+),
+worst AS (
+    SELECT arrears.legal_entity, arrears.party_id, windows.as_of, max(arrears.days_past_due) AS days_past_due
+    FROM arrears
+    JOIN windows ON arrears.event_timestamp > windows.as_of AND arrears.event_timestamp <= windows.until
+    GROUP BY ALL
 )
 SELECT
     on_the_books.legal_entity,
     on_the_books.party_id,
     on_the_books.as_of AS event_timestamp,
-    coalesce(first_default.defaulted_at <= on_the_books.until, false) AS defaulted
+    coalesce(first_default.defaulted_at <= on_the_books.until, false) AS defaulted,
+    CASE
+        WHEN first_default.defaulted_at <= on_the_books.until THEN 1.0
+        ELSE least(coalesce(worst.days_past_due, 0) / $default_days, 1.0)
+    END AS severity
 FROM on_the_books
 LEFT JOIN first_default USING (legal_entity, party_id)
+LEFT JOIN worst USING (legal_entity, party_id, as_of)
 WHERE first_default.defaulted_at IS NULL
    OR first_default.defaulted_at > on_the_books.as_of
 ORDER BY ALL
@@ -137,6 +160,18 @@ def matrix(frame: pl.DataFrame, features: Sequence[str]) -> npt.NDArray[np.float
 def labels(frame: pl.DataFrame) -> npt.NDArray[np.float64]:
     """``defaulted`` as ``(n,) float64`` of 0 and 1."""
     return frame["defaulted"].cast(pl.Float64).to_numpy()
+
+
+def long_run_default_rate(frame: pl.DataFrame) -> float:
+    """The mean of the default rates of the frame's instants, each counting the same (EBA GL/2017/16, paragraph 81)."""
+    rates = frame.group_by("event_timestamp").agg(pl.col("defaulted").mean())
+    return float(rates.sort("event_timestamp")["defaulted"].to_numpy().mean())
+
+
+def severities(frame: pl.DataFrame) -> npt.NDArray[np.float64] | None:
+    """``severity`` as ``(n,) float64``; None if it says no more than the labels."""
+    graded = frame["severity"].to_numpy()
+    return graded if np.any((graded > 0) & (graded < 1)) else None
 
 
 def data_hash(frame: pl.DataFrame) -> str:

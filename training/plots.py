@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from sklearn.metrics import roc_curve
 
-from training.credit import CreditModel
+from training.model import ScoringModel
 from training.scale import score_points
 from training.validation import ScoredRows, Validation
 
@@ -18,7 +18,7 @@ _FEATURES_SHOWN: Final = 20
 
 
 def validation_plots(
-    model: CreditModel, fit: ScoredRows, test: ScoredRows, validation: Validation
+    model: ScoringModel, fit: ScoredRows, test: ScoredRows, validation: Validation
 ) -> dict[str, Figure]:
     """Figures by file name."""
     return {
@@ -72,7 +72,7 @@ def _scores(test: ScoredRows) -> Figure:
     return figure
 
 
-def _features_by_gain(model: CreditModel) -> Figure:
+def _features_by_gain(model: ScoringModel) -> Figure:
     gain = model.booster.feature_importance("gain")
     order = np.argsort(gain)[::-1][:_FEATURES_SHOWN][::-1]
     figure, axes = _empty("Features by gain", "share of the total gain", "")

@@ -25,8 +25,8 @@ from mlflow.types import ColSpec, DataType, Schema
 from group.libraries import hushed
 from group.settings import Settings
 from training.candidates import Candidate
-from training.credit import CreditModel
 from training.errors import ModelTampered, NoChampion, RegistryUnavailable
+from training.model import ScoringModel
 from training.validation import Validation
 
 MODEL_NAME: Final = "credit_pd"
@@ -35,7 +35,7 @@ CHAMPION: Final = "champion"
 _BOOSTER: Final = "booster.txt"
 _PARAMETERS: Final = "parameters.json"
 _SHA256: Final = "sha256"
-_MODEL_CODE: Final = Path(__file__).with_name("mlflow_credit_model.py")
+_MODEL_CODE: Final = Path(__file__).with_name("mlflow_model.py")
 _NEEDED: Final = ("lightgbm", "numpy", "pandas")
 
 
@@ -43,7 +43,7 @@ _NEEDED: Final = ("lightgbm", "numpy", "pandas")
 class RegisteredModel:
     """A model as it stands in the registry."""
 
-    model: CreditModel
+    model: ScoringModel
     name: str
     version: str
     sha256: str
@@ -156,7 +156,7 @@ def _loaded(entry: ModelVersion) -> RegisteredModel:
             f"Version {entry.version} of '{MODEL_NAME}' is not the one that was registered: its SHA-256 is {digest}, "
             f"registered was {entry.tags.get(_SHA256, 'none')}. Train again, or put the alias on another version."
         )
-    model = CreditModel.from_texts(booster, parameters)
+    model = ScoringModel.from_texts(booster, parameters)
     source = entry.tags.get("source", "")
     return RegisteredModel(model, MODEL_NAME, str(entry.version), digest, entry.run_id, source)
 

@@ -15,9 +15,9 @@ from pipelines.progress import Reporter
 from pipelines.steps import StepRecord, fingerprint, last_record, run_step
 from pipelines.workspace import Workspace
 from training import (
+    BoosterParameters,
     Candidate,
     CreditFrame,
-    CreditParameters,
     ModelTampered,
     NoChampion,
     RayGrowth,
@@ -65,7 +65,7 @@ def train_champion(settings: Settings, reporter: Reporter, *, again: bool = Fals
     built = last_record(workspace, features.STEP)
     if built is None:
         raise ContractBroken(f"{workspace.home} has no features; run `jinkong features` first.")
-    parameters = CreditParameters()
+    parameters = BoosterParameters()
     wanted = fingerprint(
         built.fingerprint, parameters, settings.training_workers, code=("training", "features", "group")
     )
@@ -143,7 +143,7 @@ def _frame(settings: Settings, workspace: Workspace, reporter: Reporter) -> Cred
     return frame
 
 
-def _cross_validation(frame: CreditFrame, parameters: CreditParameters, reporter: Reporter) -> list[float] | None:
+def _cross_validation(frame: CreditFrame, parameters: BoosterParameters, reporter: Reporter) -> list[float] | None:
     """Where there is one instant, every party is one row, and the mean over folds is the steadier figure."""
     if frame.split.kind != "out_of_sample":
         return None

@@ -41,7 +41,7 @@ def test_scores_over_http_are_those_of_the_model_on_the_offline_features(
         newest = sorted((workspace.features / view).glob("*.parquet"))[-1]
         offline = pl.read_parquet(newest).drop("event_timestamp", "created_timestamp")
         rows = rows.join(offline, on=["legal_entity", "party_id"], how="left", maintain_order="left")
-    wanted = model.probability_of_default(matrix(rows, model.features))
+    wanted = model.probability(matrix(rows, model.features))
     for party, pd in zip(chosen.to_dicts(), wanted, strict=True):
         reply = client.post("/v1/score", json=party).json()
         assert reply["probability_of_default"] == pd

@@ -29,6 +29,13 @@ def population(tmp_path: Path, statements: list[dict[str, object]], defaulted_at
     return frame["defaulted"].to_list()
 
 
+def severities_of(tmp_path: Path, later: list[dict[str, object]], defaulted_at: list[datetime]) -> list[float]:
+    """What became of the one customer in the year after 2025-01-01, from 0 (never late) to 1 (a default)."""
+    population(tmp_path, CURRENT + later, defaulted_at)
+    frame = labelled_population(tmp_path, [JANUARY], 12, datetime(2026, 1, 1, tzinfo=UTC))
+    return frame["severity"].to_list()
+
+
 CURRENT = [a_statement(JANUARY - timedelta(days=5))]
 
 
@@ -47,6 +54,24 @@ def test_the_label_is_a_first_default_after_the_instant_and_within_the_horizon(
     tmp_path: Path, defaulted_at: list[datetime], labels: list[bool]
 ) -> None:
     assert population(tmp_path, CURRENT, defaulted_at) == labels
+
+
+@pytest.mark.parametrize(
+    ("days_past_due", "at", "defaulted_at", "severity"),
+    [
+        (45, JANUARY + timedelta(days=40), [], 0.5),
+        (45, JANUARY, [], 0.0),
+        (45, datetime(2026, 1, 1, tzinfo=UTC) + LATE, [], 0.0),
+        (200, JANUARY + timedelta(days=40), [], 1.0),
+        (0, JANUARY + timedelta(days=40), [], 0.0),
+        (30, JANUARY + timedelta(days=40), [JANUARY + timedelta(days=90)], 1.0),
+    ],
+)
+def test_severity_is_the_worst_arrears_of_the_horizon_and_a_default_is_all_of_it(
+    tmp_path: Path, days_past_due: int, at: datetime, defaulted_at: list[datetime], severity: float
+) -> None:
+    later = a_statement(at, days_past_due=days_past_due, created_timestamp=at)
+    assert severities_of(tmp_path, [later], defaulted_at) == [severity]
 
 
 @pytest.mark.parametrize(

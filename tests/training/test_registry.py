@@ -1,6 +1,5 @@
 """The registry: all that a model was judged by is kept, nothing is pickled, and a changed file is refused."""
 
-import json
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,9 +10,9 @@ import pytest
 
 from group.settings import Settings, load_settings
 from training import (
+    BoosterParameters,
     Candidate,
     CreditFrame,
-    CreditParameters,
     LocalGrowth,
     ModelTampered,
     NoChampion,
@@ -36,18 +35,20 @@ def candidate() -> Candidate:
     rows = pl.DataFrame(rng.normal(size=(count, 3)), schema=list(NAMES))
     log_odds = -1.5 - 1.2 * rows["income_per_month"].to_numpy() + 0.9 * rows["inquiries_latest_360d"].to_numpy()
     instant = datetime(2025, 1, 1, tzinfo=UTC)
+    defaulted = rng.random(count) < 1 / (1 + np.exp(-log_odds))
     frame = pl.DataFrame(
         {
             "legal_entity": ["credit"] * count,
             "party_id": [f"P{n}" for n in range(count)],
             "event_timestamp": [instant] * count,
-            "defaulted": rng.random(count) < 1 / (1 + np.exp(-log_odds)),
+            "defaulted": defaulted,
+            "severity": defaulted.astype(np.float64),
             "fold": np.where(np.arange(count) % 4 == 0, "test", "train"),
             "party_fold": np.arange(count) % 5,
         }
     ).hstack(rows)
     split = Split("out_of_sample", (instant,), (instant,))
-    quick = CreditParameters(learning_rate=0.1, max_trees=60)
+    quick = BoosterParameters(learning_rate=0.1, max_trees=60)
     return train_candidate(CreditFrame(frame, NAMES, split), quick, threads=2, growth=LocalGrowth())
 
 
@@ -89,12 +90,12 @@ def test_no_stored_file_is_a_pickle_and_mlflow_serves_the_calibrated_pd(
 ) -> None:
     registered = register(candidate, settings, source="a test")
     stored = [path for path in (settings.home / "mlflow_artifacts").rglob("*") if path.is_file()]
-    assert {"booster.txt", "parameters.json", "mlflow_credit_model.py"} <= {path.name for path in stored}
+    assert {"booster.txt", "parameters.json", "mlflow_model.py"} <= {path.name for path in stored}
     assert not [path for path in stored if path.suffix in (".pkl", ".pickle", ".joblib", ".skops")]
     assert not [path for path in stored if path.read_bytes()[:1] == b"\x80"]
     generic = mlflow.pyfunc.load_model(f"models:/credit_pd/{registered.version}")
     frame = candidate.example.iloc[:, ::-1]
-    wanted = candidate.model.probability_of_default(candidate.example.to_numpy(np.float64))
+    wanted = candidate.model.probability(candidate.example.to_numpy(np.float64))
     assert np.asarray(generic.predict(frame)).tobytes() == wanted.tobytes()
 
 
@@ -106,7 +107,7 @@ def test_a_file_that_was_changed_after_registering_is_refused(
     [stored] = (settings.home / "mlflow_artifacts").rglob(name)
     text = stored.read_text()
     if name == "parameters.json":
-        stored.write_text(json.dumps(json.loads(text) | {"intercept": -9.0}))
+        stored.write_text(text.replace('"shift": ', '"shift": 1'))
     else:
         stored.write_text(text.replace("leaf_value=", "leaf_value=-", 1))
     with pytest.raises(ModelTampered, match="is not the one that was registered: its SHA-256 is"):

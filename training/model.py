@@ -1,0 +1,80 @@
+"""A scoring model: trees, the columns they ask for, and the calibration of what they answer."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal, Self
+
+import lightgbm as lgb
+import numpy as np
+import numpy.typing as npt
+
+from training.calibration import Calibration
+from training.inputs import Input, Value
+
+Matrix = npt.NDArray[np.float64]
+Vector = npt.NDArray[np.float64]
+
+Task = Literal["credit", "response"]
+"""What the probability is of: a default (more is worse) or a response (more is better)."""
+
+
+@dataclass(frozen=True)
+class ScoringModel:
+    """A booster, its inputs in order, and its calibration: all that a probability needs."""
+
+    booster: lgb.Booster
+    inputs: tuple[Input, ...]
+    calibration: Calibration
+    task: Task = "credit"
+
+    @cached_property
+    def features(self) -> tuple[str, ...]:
+        """Names of the inputs, in order."""
+        return tuple(given.name for given in self.inputs)
+
+    @cached_property
+    def read_columns(self) -> tuple[str, ...]:
+        """The columns a caller may give: the inputs and the dates that they are counted back from."""
+        others = (given.before for given in self.inputs if given.before is not None)
+        return tuple(dict.fromkeys([*self.features, *others]))
+
+    def raw_scores(self, rows: Matrix) -> Vector:
+        """The trees' sums ``(n,)`` of encoded rows ``(n, k)`` in the order of ``inputs``, NaN for missing."""
+        return np.asarray(self.booster.predict(rows, raw_score=True))
+
+    def probability(self, rows: Matrix) -> Vector:
+        """Calibrated probabilities ``(n,)`` of encoded rows ``(n, k)``."""
+        return self.calibration.probability(self.raw_scores(rows))
+
+    def encoded(self, rows: Sequence[Mapping[str, Value]]) -> Matrix:
+        """Rows of named values as ``(n, k) float64``.
+
+        Raises:
+            WrongInput: a value is of another kind than its column.
+        """
+        return np.array([[given.encoded(row) for given in self.inputs] for row in rows], np.float64).reshape(
+            len(rows), len(self.inputs)
+        )
+
+    def to_texts(self) -> tuple[str, str]:
+        """The model as LightGBM text and JSON, which is how it is stored: nothing is pickled."""
+        parameters: dict[str, Any] = {
+            "task": self.task,
+            "features": list(self.features),
+            "inputs": [given.as_json() for given in self.inputs],
+            "calibration": self.calibration.as_json(),
+        }
+        return self.booster.model_to_string(), json.dumps(parameters, indent=2, ensure_ascii=False)
+
+    @classmethod
+    def from_texts(cls, booster: str, parameters: str) -> Self:
+        """The model that ``to_texts`` wrote; its predictions are equal to the bit."""
+        content = json.loads(parameters)
+        return cls(
+            lgb.Booster(model_str=booster),
+            tuple(Input.of_json(given) for given in content["inputs"]),
+            Calibration.of_json(content["calibration"]),
+            content["task"],
+        )
