@@ -13,8 +13,10 @@ from group.libraries import prepare_libraries
 from group.settings import load_settings
 from pipelines.feature_desk import features_app
 from pipelines.identity_desk import identity_app
+from pipelines.model_desk import models_app
 from pipelines.quality_desk import sources_app
 from pipelines.terminal import console, reporter, starting, working
+from pipelines.training_desk import train_app
 
 if TYPE_CHECKING:
     from features import ForeignSource, Source
@@ -28,8 +30,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     help="Customer intelligence and risk scoring for financial holding groups (金控).\n\n"
-    "Raw data become a served score in four steps: [bold]data[/bold], [bold]features[/bold], [bold]train[/bold], "
-    "[bold]serve[/bold]; [bold]demo[/bold] runs them all. A step that is run again does only what has changed. "
+    "Raw data become a served score in five steps: [bold]data[/bold], [bold]features[/bold], [bold]train[/bold], "
+    "[bold]models approve[/bold], [bold]serve[/bold]; [bold]demo[/bold] runs them all. A step that is run again does "
+    "only what has changed. "
     "Everything is kept below the home folder: JINKONG_HOME, by default ./var.",
     epilog="Settings are environment variables: jinkong doctor --settings lists them.",
 )
@@ -129,6 +132,8 @@ def data(
 app.add_typer(identity_app, name="identity")
 app.add_typer(features_app, name="features")
 app.add_typer(sources_app, name="sources")
+app.add_typer(train_app, name="train")
+app.add_typer(models_app, name="models")
 
 
 @app.command("export")
@@ -149,18 +154,6 @@ def export_tables(
     with working(settings):
         manifest = export_names(settings, names, output, written_as, company, reporter())
     console().print(f"{manifest}", soft_wrap=True, highlight=False)
-
-
-@app.command()
-def train(again: AgainOption = False) -> None:
-    """Train the credit model on Ray, validate it out of time, and make it champion in MLflow if it may be."""
-    with starting():
-        from pipelines.jobs.training import train_champion
-        from pipelines.told import tell_training
-
-    settings = load_settings()
-    with working(settings):
-        tell_training(console(), train_champion(settings, reporter(), again=again))
 
 
 @app.command()

@@ -37,7 +37,7 @@ def compare_with_oracle(workspace: Workspace) -> OracleComparison | None:
         )
         SELECT
             any_value(tested.defaulted) AS defaulted,
-            any_value(tested.probability_of_default) AS probability_of_default,
+            any_value(tested.probability) AS probability,
             max(truth.probability_of_default_12m) AS true_pd
         FROM read_parquet($tested) AS tested
         JOIN customers USING (legal_entity, party_id)
@@ -52,5 +52,5 @@ def compare_with_oracle(workspace: Workspace) -> OracleComparison | None:
     )
     labels = rows["defaulted"].cast(pl.Float64).to_numpy()
     oracle = performance(labels, rows["true_pd"].to_numpy())
-    model = performance(labels, rows["probability_of_default"].to_numpy())
+    model = performance(labels, rows["probability"].to_numpy())
     return OracleComparison(len(rows), oracle.auc, oracle.gini, model.gini)

@@ -1,6 +1,7 @@
 """What each step tells the user when it is done."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from rich.console import Console
 from rich.table import Column, Table
@@ -74,8 +75,8 @@ def tell_training(console: Console, record: StepRecord) -> None:
     table = Table("", *_right("training", "test"), title=_title("training", record), title_justify="left")
     for measure, shown in (
         ("rows", "{:,}"),
-        ("default_rate", "{:.2%}"),
-        ("mean_pd", "{:.2%}"),
+        ("event_rate", "{:.2%}"),
+        ("mean_probability", "{:.2%}"),
         ("auc", "{:.4f}"),
         ("gini", "{:.4f}"),
         ("ks", "{:.4f}"),
@@ -91,9 +92,28 @@ def tell_training(console: Console, record: StepRecord) -> None:
         mean = sum(folds) / len(folds)
         each = ", ".join(f"{auc:.4f}" for auc in folds)
         _line(console, f"AUC {mean:.4f} in {len(folds)}-fold cross-validation ({each})")
-    own, champion = facts["model"]["version"], facts["champion"]
-    rank = "champion" if own == champion else f"version {champion} is champion; `jinkong train --again` may replace it"
-    _line(console, f"{name}: {facts['features']} features, {facts['trees']} trees; {rank}")
+    for challenger in facts["challengers"]:
+        _line(console, f"{challenger['name']}: Gini {challenger['gini']:.4f}, behind by {challenger['behind_by']:.4f}")
+    tell_limits(console, facts["limits"])
+    _line(console, f"{name}: {facts['features']} features, {facts['trees']} trees; report {facts['report']}")
+
+
+def tell_limits(console: Console, limits: Sequence[Mapping[str, Any]]) -> None:
+    """How many limits are met, and each one that is not."""
+    unmet = [limit for limit in limits if not limit["met"]]
+    _line(console, f"{len(limits) - len(unmet)} of {len(limits)} limits are met")
+    for limit in unmet:
+        kind = "hard limit" if limit["hard"] else "warning"
+        _line(console, f"{kind}: {limit['en']} is {limit['figure']:.4f}, wanted is {limit['wanted']}")
+
+
+def tell_awaiting(console: Console, name: str, version: str) -> None:
+    """What has to happen before the version is served."""
+    _line(
+        console,
+        f"version {version} waits for approval by somebody else: "
+        f'jinkong models approve {name} --version {version} --by NAME --reason "…"',
+    )
 
 
 def _line(console: Console, text: str) -> None:

@@ -9,7 +9,7 @@ import polars as pl
 
 from features.identity.accuracy import LinkAccuracy
 from features.identity.reviews import ReviewCase
-from reporting.page import write_report_page
+from group.page import write_page
 
 _BASES: Final = {
     "identity_token": ("证件", "identity token"),
@@ -56,7 +56,7 @@ def write_identity_report(
         "exposures": _with_share(exposures, "exposure"),
         "as_of": as_of,
     }
-    write_report_page(path, "identity", made_at, content)
+    write_page(path, "reporting", "identity", made_at, content)
 
 
 def _bases(parties: pl.DataFrame) -> list[dict[str, Any]]:

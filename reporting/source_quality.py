@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from features.sources.quality.judgement import Judgement, SourceQuality
-from reporting.page import write_report_page
+from group.page import write_page
 
 _COLUMNS_SHOWN: Final = 12
 
@@ -27,7 +27,7 @@ def write_source_report(path: Path, *, source: str, judgement: Judgement, made_a
         "shown": _COLUMNS_SHOWN,
         "stable_below": STABLE_BELOW,
     }
-    write_report_page(path, "source_quality", made_at, content)
+    write_page(path, "reporting", "source_quality", made_at, content)
 
 
 def _row(found: SourceQuality, judgement: Judgement, widest: float) -> dict[str, Any]:

@@ -90,11 +90,13 @@ def the_small_group(small_group_settings: Settings) -> Workspace:
 @pytest.fixture(scope="session")
 def trained_settings(small_group_settings: Settings) -> Settings:
     """The small group with a champion, trained through Ray and registered in MLflow."""
-    from pipelines.jobs.training import train_champion
+    from pipelines.jobs.training import train_credit
+    from pipelines.model_approval import approve_latest
     from pipelines.steps import working_in
 
     with working_in(Workspace.of(small_group_settings)):
-        train_champion(small_group_settings, Silence())
+        train_credit(small_group_settings, Silence(), trained_by="the fixture")
+        approve_latest(small_group_settings, "credit_pd", by="the committee", reason="for the tests")
     return small_group_settings
 
 

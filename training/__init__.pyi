@@ -1,12 +1,20 @@
+from .approval import approvals as approvals
+from .approval import approve as approve
+from .approval import roll_back as roll_back
+from .approval import unmet_limits as unmet_limits
+from .attribution import Explainer as Explainer
 from .candidates import Candidate as Candidate
-from .candidates import CreditFrame as CreditFrame
-from .candidates import credit_frame as credit_frame
-from .candidates import train_candidate as train_candidate
+from .credit import MODEL_NAME as MODEL_NAME
+from .credit import CreditFrame as CreditFrame
+from .credit import credit_frame as credit_frame
+from .credit import train_credit_candidate as train_credit_candidate
 from .distributed import RayGrowth as RayGrowth
 from .distributed import cross_validated_auc as cross_validated_auc
 from .distributed import ray_session as ray_session
 from .errors import ModelTampered as ModelTampered
 from .errors import NoChampion as NoChampion
+from .errors import NoEarlierChampion as NoEarlierChampion
+from .errors import PromotionRefused as PromotionRefused
 from .errors import RayUnavailable as RayUnavailable
 from .errors import RegistryUnavailable as RegistryUnavailable
 from .errors import TooFewDefaults as TooFewDefaults
@@ -16,14 +24,16 @@ from .frames import matrix as matrix
 from .growth import BoosterParameters as BoosterParameters
 from .growth import LocalGrowth as LocalGrowth
 from .model import ScoringModel as ScoringModel
+from .provenance import git_commit as git_commit
 from .registry import CHAMPION as CHAMPION
-from .registry import MODEL_NAME as MODEL_NAME
 from .registry import RegisteredModel as RegisteredModel
+from .registry import VersionRow as VersionRow
 from .registry import champion as champion
-from .registry import git_commit as git_commit
+from .registry import latest_candidate as latest_candidate
 from .registry import model_version as model_version
-from .registry import promote as promote
 from .registry import register as register
+from .registry import report_page as report_page
+from .registry import versions as versions
 from .scale import score_points as score_points
 from .validation import Performance as Performance
 from .validation import Validation as Validation
@@ -35,10 +45,13 @@ __all__ = [
     "BoosterParameters",
     "Candidate",
     "CreditFrame",
+    "Explainer",
     "LocalGrowth",
     "ModelTampered",
     "NoChampion",
+    "NoEarlierChampion",
     "Performance",
+    "PromotionRefused",
     "RayGrowth",
     "RayUnavailable",
     "RegisteredModel",
@@ -47,17 +60,24 @@ __all__ = [
     "TooFewDefaults",
     "TrainingError",
     "Validation",
+    "VersionRow",
+    "approvals",
+    "approve",
     "champion",
     "credit_frame",
     "cross_validated_auc",
     "git_commit",
     "labels",
+    "latest_candidate",
     "matrix",
     "model_version",
     "performance",
-    "promote",
     "ray_session",
     "register",
+    "report_page",
+    "roll_back",
     "score_points",
-    "train_candidate",
+    "train_credit_candidate",
+    "unmet_limits",
+    "versions",
 ]

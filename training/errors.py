@@ -41,3 +41,15 @@ class WrongInput(TrainingError, InputError):
     def __init__(self, name: str, value: object, wanted: str) -> None:
         super().__init__(f"The column '{name}' holds {value!r}, which is not {wanted}.")
         self.name, self.wanted = name, wanted
+
+
+class NothingToScore(TrainingError):
+    """No column says anything about the target."""
+
+
+class PromotionRefused(TrainingError, InputError):
+    """A version cannot become champion: it misses a hard limit, or nobody else has approved it."""
+
+
+class NoEarlierChampion(TrainingError, InputError):
+    """There is no version to roll back to."""

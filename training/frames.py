@@ -123,6 +123,55 @@ ORDER BY ALL
 """
 
 
+def who_they_are(canonical: Path, frame: pl.DataFrame) -> pl.DataFrame:
+    """Kind, sex, age band and region (GB/T 2260 province) of each row's party, as the company knew it at the time.
+
+    For reports on fairness and segments; no model reads it. Text, empty where it is not known; rows as in ``frame``.
+    """
+    asked = frame.select("legal_entity", "party_id", "event_timestamp").with_row_index("row")
+    return query(
+        _WHO_SQL,
+        {"customers": f"{canonical}/customers/*.parquet", "parties": f"{canonical}/parties/*.parquet"},
+        asked=asked,
+    )
+
+
+_WHO_SQL: Final = """
+WITH records AS (
+    SELECT customers.*, parties.party_id
+    FROM read_parquet($customers) AS customers
+    JOIN read_parquet($parties) AS parties USING (legal_entity, customer_id)
+),
+known AS (
+    SELECT asked."row", asked.event_timestamp AS asked_at, records.*
+    FROM asked
+    JOIN records
+      ON records.legal_entity = asked.legal_entity
+     AND records.party_id = asked.party_id
+     AND records.event_timestamp <= asked.event_timestamp
+     AND records.created_timestamp <= asked.event_timestamp
+     AND (records.superseded_at IS NULL OR records.superseded_at > asked.event_timestamp)
+    QUALIFY row_number() OVER (
+        PARTITION BY asked."row" ORDER BY records.event_timestamp DESC, records.customer_id
+    ) = 1
+)
+SELECT
+    coalesce(kind, '') AS kind,
+    coalesce(gender, '') AS sex,
+    CASE
+        WHEN kind <> 'person' OR birth_or_founding_date IS NULL THEN ''
+        WHEN datediff('year', birth_or_founding_date, asked_at::DATE) < 30 THEN 'under 30'
+        WHEN datediff('year', birth_or_founding_date, asked_at::DATE) < 45 THEN '30 to 44'
+        WHEN datediff('year', birth_or_founding_date, asked_at::DATE) < 60 THEN '45 to 59'
+        ELSE '60 and over'
+    END AS age_band,
+    coalesce(left(region, 2), '') AS region
+FROM asked
+LEFT JOIN known USING ("row")
+ORDER BY asked."row"
+"""
+
+
 def with_folds(population: pl.DataFrame, horizon_months: int) -> tuple[pl.DataFrame, Split]:
     """Add the columns ``fold`` and ``party_fold``, and say how the frame was divided.
 

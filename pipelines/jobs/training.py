@@ -1,20 +1,18 @@
-"""Job: from features to a champion in the registry, with the cross-validation where there is no later period."""
+"""Job: from features to a credit candidate in the registry, with all that it is judged by."""
 
 import getpass
-from collections.abc import Mapping
-from dataclasses import asdict, replace
-from datetime import UTC, datetime
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from typing import Any, Final
 
 from features import ContractBroken, open_store, read_manifest, risk_directions, service_features, snapshot_instants
-from group.audit import GROUP, AuditEvent, append
-from group.database import migrate, open_database
 from group.settings import Settings
 from pipelines.jobs import features
 from pipelines.progress import Reporter
 from pipelines.steps import StepRecord, fingerprint, last_record, run_step
 from pipelines.workspace import Workspace
 from training import (
+    MODEL_NAME,
     BoosterParameters,
     Candidate,
     CreditFrame,
@@ -30,33 +28,39 @@ from training import (
     labels,
     matrix,
     model_version,
-    promote,
     ray_session,
     register,
-    train_candidate,
+    report_page,
+    train_credit_candidate,
 )
 
 STEP = "training"
-MODEL_PROMOTED: Final = "model.promoted"
 
 CROSS_VALIDATION_TREES: Final = 300
 
 
 class CandidateRejected(TrainingError):
-    """A model was trained and registered, but does not meet the requirements for a champion."""
+    """A model was trained and registered, but does not meet the hard limits of a champion."""
 
 
-def train_champion(settings: Settings, reporter: Reporter, *, again: bool = False) -> StepRecord:
-    """Train on Ray, validate, register, and promote the candidate if it meets every requirement.
+def train_credit(
+    settings: Settings, reporter: Reporter, *, again: bool = False, trained_by: str | None = None
+) -> StepRecord:
+    """Train on Ray, validate, and register; who may be champion is somebody else's decision (``training.approve``).
 
-    A model that was trained from the same inputs before is left as it is, and so is the champion: who has put the
-    alias on another version by hand meant it.
+    A model that was trained from the same inputs before is left as it is.
 
-    The facts: the performance in training and on the test, the split, the model's version, the champion's version,
-    and, where one instant is all there is, the AUC of each fold of a cross-validation.
+    The facts: the performance in training and on the test, the verdicts, the split, the model's version, where its
+    report is, and, where one instant is all there is, the AUC of each fold of a cross-validation.
+
+    Args:
+        settings: where everything is.
+        reporter: is told how far it is.
+        again: train even if nothing has changed.
+        trained_by: on record as who trained; whoever runs this if None.
 
     Raises:
-        CandidateRejected: the candidate is in the registry, but did not become champion.
+        CandidateRejected: the candidate is in the registry, but cannot become champion.
         ContractBroken: no features were built.
         TooFewDefaults: the data do not suffice.
         RegistryUnavailable: MLflow does not answer.
@@ -78,50 +82,68 @@ def train_champion(settings: Settings, reporter: Reporter, *, again: bool = Fals
         # A champion of another data set is no measure for this one.
         rival = incumbent if incumbent is not None and incumbent.source == built.facts["source"] else None
         with ray_session(settings):
-            with reporter.bar("training on Ray", None):
-                candidate = train_candidate(
+            with reporter.bar("training on Ray, and validating", 1.0) as advance:
+                candidate = train_credit_candidate(
                     frame,
+                    workspace.canonical,
                     parameters,
                     threads=settings.threads,
                     growth=RayGrowth(settings.training_workers, workspace.scratch),
-                    champion=rival.model if rival else None,
+                    trained_by=trained_by or getpass.getuser(),
+                    source=built.facts["source"],
+                    champion=(rival.version, rival.model) if rival else None,
+                    progress=_as_steps(advance),
                 )
             folds = _cross_validation(frame, parameters, reporter)
-        candidate.test_pd.write_parquet(workspace.test_pd)
+        candidate.test.write_parquet(workspace.test_pd)
         with reporter.bar("registering in MLflow", None):
             registered = register(candidate, settings, source=built.facts["source"])
+            page = keep_report(workspace, registered, report_page(registered, settings))
         if not candidate.validation.may_become_champion:
             reasons = "; ".join(map(str, candidate.validation.unmet))
             raise CandidateRejected(
-                f"Version {registered.version} of '{registered.name}' was registered but is not champion: {reasons}."
+                f"Version {registered.version} of '{registered.name}' was registered, but cannot become champion: "
+                f"{reasons}. Its report: {page}"
             )
-        _promote(registered, candidate, settings)
-        return _facts(frame, candidate, registered, folds)
+        return _facts(frame, candidate, registered, folds) | {"report": page}
 
     def still_there() -> bool:
-        # Without a champion, or with one whose files were changed, there is nothing to serve: train anew.
         done = last_record(workspace, STEP)
-        if done is None or incumbent is None or not workspace.test_pd.is_file():
-            return False
-        return _is_registered(done.facts["model"], incumbent, settings)
+        return done is not None and workspace.test_pd.is_file() and _is_registered(done.facts["model"], settings)
 
-    record = run_step(workspace, STEP, wanted, work, still_there=still_there, again=again)
-    in_service = incumbent.version if record.reused and incumbent else record.facts["model"]["version"]
-    return replace(record, facts=record.facts | {"champion": in_service})
+    return run_step(workspace, STEP, wanted, work, still_there=still_there, again=again)
 
 
-def _is_registered(model: Mapping[str, str], incumbent: RegisteredModel, settings: Settings) -> bool:
-    if incumbent.sha256 == model["sha256"]:
-        return True
+def keep_report(workspace: Workspace, registered: RegisteredModel, page: str) -> str:
+    """Write a version's report below the home folder, where people look for it; return where."""
+    path = workspace.reports / "models" / f"{registered.name}-v{registered.version}.html"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(page)
+    return str(path)
+
+
+def _as_steps(advance: Callable[[float], None]) -> Callable[[float], None]:
+    """From shares that are done to steps between them."""
+    told = 0.0
+
+    def progress(share: float) -> None:
+        nonlocal told
+        advance(share - told)
+        told = share
+
+    return progress
+
+
+def _is_registered(model: Mapping[str, str], settings: Settings) -> bool:
     try:
-        return model_version(model["version"], settings).sha256 == model["sha256"]
+        return model_version(model["version"], settings, model["name"]).sha256 == model["sha256"]
     except (RegistryUnavailable, ModelTampered):
         return False
 
 
 def _incumbent(settings: Settings) -> RegisteredModel | None:
     try:
-        return champion(settings)
+        return champion(settings, MODEL_NAME)
     except (NoChampion, ModelTampered):
         return None
 
@@ -157,24 +179,6 @@ def _cross_validation(frame: CreditFrame, parameters: BoosterParameters, reporte
         )
 
 
-def _promote(registered: RegisteredModel, candidate: Candidate, settings: Settings) -> None:
-    engine = open_database(settings.state_url)
-    migrate(engine)
-    payload = {
-        "sha256": registered.sha256,
-        "run_id": registered.run_id,
-        "data_sha256": candidate.data_hash,
-        "test_gini": candidate.validation.test.gini,
-        "requirements": {requirement.name: requirement.figure for requirement in candidate.validation.requirements},
-    }
-    subject = f"{registered.name}/{registered.version}"
-    with engine.begin() as connection:
-        append(connection, AuditEvent(GROUP, getpass.getuser(), MODEL_PROMOTED, subject, payload), datetime.now(UTC))
-        # Last within the transaction: if the registry refuses, nothing is recorded as promoted.
-        promote(registered, settings)
-    engine.dispose()
-
-
 def _facts(
     frame: CreditFrame, candidate: Candidate, registered: RegisteredModel, folds: list[float] | None
 ) -> dict[str, Any]:
@@ -189,7 +193,10 @@ def _facts(
         "trees": candidate.model.booster.num_trees(),
         "train": asdict(validation.fit),
         "test": asdict(validation.test),
-        "score_psi": validation.score_psi,
-        "requirements": [asdict(requirement) for requirement in validation.requirements],
+        "limits": [asdict(verdict) for verdict in validation.verdicts],
+        "challengers": [
+            {"name": one.name, "gini": one.test.gini, "behind_by": one.gini_difference}
+            for one in validation.challengers
+        ],
         "cross_validated_auc": folds,
     }

@@ -18,7 +18,7 @@ from group.settings import load_settings
 from pipelines.jobs.data import load_data
 from pipelines.jobs.features import build_features
 from pipelines.jobs.identity import link_customers
-from pipelines.jobs.training import train_champion
+from pipelines.jobs.training import train_credit
 from pipelines.oracle import compare_with_oracle
 from pipelines.progress import Silence
 from pipelines.steps import working_in
@@ -50,7 +50,7 @@ def measure(home: str, size: str, seed: int) -> dict[str, Any]:
         load_data(settings, SimulatedSource(size, seed), Silence())
         link_customers(settings, Silence())
         build_features(settings, Silence())
-        train_champion(settings, Silence())
+        train_credit(settings, Silence())
     seconds = time.perf_counter() - began
     compared = compare_with_oracle(workspace)
     assert compared is not None

@@ -145,7 +145,7 @@ def test_default_rates_are_those_of_lenders_and_the_oracle_is_good_but_not_omnis
     assert all(0.02 <= rate <= 0.06 for rate in rates.values()), rates
     result = performance(rows["defaulted"].cast(pl.Float64).to_numpy(), rows["pd"].to_numpy())
     assert 0.80 <= result.auc <= 0.90
-    assert result.mean_pd == pytest.approx(result.default_rate, rel=0.08)
+    assert result.mean_probability == pytest.approx(result.event_rate, rel=0.08)
 
 
 def test_the_oracles_probability_is_the_share_that_defaults_when_the_same_state_is_played_often() -> None:

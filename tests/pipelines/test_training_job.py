@@ -4,8 +4,8 @@ import io
 import json
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from pathlib import Path
 
-import mlflow
 import pytest
 from rich.console import Console
 from sqlalchemy import select
@@ -13,11 +13,12 @@ from sqlalchemy import select
 from group.audit import GROUP, audit_log, verify
 from group.database import open_database
 from group.settings import Settings
-from pipelines.jobs.training import train_champion
+from pipelines.jobs.training import train_credit
 from pipelines.progress import Silence
 from pipelines.told import tell_training
 from pipelines.workspace import Workspace
-from training import CHAMPION, MODEL_NAME, champion
+from tests.pipelines.in_process import jinkong
+from training import MODEL_NAME, champion, versions
 
 pytestmark = pytest.mark.long
 
@@ -36,31 +37,22 @@ def test_a_promotion_is_on_record_with_what_it_was_decided_by(trained_settings: 
         [payload] = [json.loads(text) for text in records]
     assert payload["sha256"] == model.sha256
     assert payload["run_id"] == model.run_id
-    assert payload["requirements"]["Gini on the test"] == payload["test_gini"] > 0.5
+    assert payload["trained_by"] == "the fixture"
+    assert payload["reason"] == "for the tests"
     assert verify(engine) is None
     engine.dispose()
 
 
-def test_training_again_from_the_same_inputs_leaves_a_champion_that_was_chosen_by_hand(
-    trained_settings: Settings,
-) -> None:
-    trained = champion(trained_settings)
-    client = mlflow.MlflowClient(trained_settings.tracking_uri)
-    source = client.get_model_version(MODEL_NAME, trained.version)
-    other = client.create_model_version(MODEL_NAME, source.source, source.run_id, tags=source.tags)
-    client.set_registered_model_alias(MODEL_NAME, CHAMPION, other.version)
-    try:
-        record = train_champion(trained_settings, Silence())
-        assert record.reused
-        assert champion(trained_settings).version == str(other.version)
-        told = io.StringIO()
-        tell_training(Console(width=200, file=told), record)
-        assert "training: unchanged, reused" in told.getvalue()
-        assert f"version {other.version} is champion; `jinkong train --again` may replace it" in told.getvalue()
-    finally:
-        client.set_registered_model_alias(MODEL_NAME, CHAMPION, trained.version)
-        client.delete_model_version(MODEL_NAME, other.version)
-    assert train_champion(trained_settings, Silence()).facts["champion"] == trained.version
+def test_training_again_from_the_same_inputs_changes_nothing(trained_settings: Settings) -> None:
+    before = [row.version for row in versions(trained_settings, MODEL_NAME)]
+    record = train_credit(trained_settings, Silence())
+    assert record.reused
+    assert [row.version for row in versions(trained_settings, MODEL_NAME)] == before
+    told = io.StringIO()
+    tell_training(Console(width=200, file=told), record)
+    assert "training: unchanged, reused" in told.getvalue()
+    assert "scorecard (OptBinning): Gini 0." in told.getvalue()
+    assert Path(record.facts["report"]).read_text().startswith("<!doctype html>")
 
 
 class WorkBegan(Exception):
@@ -76,16 +68,29 @@ class StopAtTheJoin(Silence):
         return super().bar(description, total)
 
 
-def test_without_a_champion_training_begins_anew_since_there_is_nothing_to_serve(trained_settings: Settings) -> None:
-    trained = champion(trained_settings)
+def test_a_version_that_is_no_longer_in_the_registry_is_trained_anew(trained_settings: Settings) -> None:
     record = Workspace.of(trained_settings).steps / "training.json"
     kept = record.read_text()
-    client = mlflow.MlflowClient(trained_settings.tracking_uri)
-    client.delete_registered_model_alias(MODEL_NAME, CHAMPION)
+    content = json.loads(kept)
+    content["facts"]["model"]["version"] = "999"
+    record.write_text(json.dumps(content))
     try:
         with pytest.raises(WorkBegan):
-            train_champion(trained_settings, StopAtTheJoin())
+            train_credit(trained_settings, StopAtTheJoin())
     finally:
-        client.set_registered_model_alias(MODEL_NAME, CHAMPION, trained.version)
         record.write_text(kept)
-    assert train_champion(trained_settings, StopAtTheJoin()).reused
+    assert train_credit(trained_settings, StopAtTheJoin()).reused
+
+
+def test_the_committee_lists_reads_approves_and_rolls_back_by_command(trained_settings: Settings) -> None:
+    home = trained_settings.home
+    own = champion(trained_settings).version
+    assert MODEL_NAME in jinkong("models", "list", home=home).stdout
+    assert "the committee" in jinkong("models", "history", MODEL_NAME, home=home).stdout
+    refused = jinkong("models", "roll-back", MODEL_NAME, "--by", "Bob", "--reason", "a try", home=home)
+    assert (refused.returncode, "no champion before the present one" in refused.stderr) == (2, True)
+    unknown = jinkong("models", "approve", "nothing", "--by", "Bob", "--reason", "a try", home=home)
+    assert (unknown.returncode, "The registry has no model 'nothing'" in unknown.stderr) == (3, True)
+    shown = jinkong("models", "report", MODEL_NAME, "--version", own, home=home)
+    assert shown.returncode == 0
+    assert Path(shown.stdout.strip().splitlines()[-1]).is_file()

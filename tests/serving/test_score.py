@@ -168,12 +168,12 @@ def test_without_a_champion_the_answer_is_503_with_the_reason_until_there_is_one
     with TestClient(create_app(settings)) as client:
         assert client.get("/healthz").status_code == 200
         response = client.post("/v1/score", json={"legal_entity": "credit", "party_id": "P1"})
-        assert "run `jinkong train`" in problem(response, 503, "no_champion")["detail"]
+        assert "train one, then have it approved" in problem(response, 503, "no_champion")["detail"]
         assert response.headers["retry-after"]
         ready = client.get("/readyz")
         assert ready.status_code == 503
         assert ready.json()["status"] == "not ready"
-        assert "run `jinkong train`" in ready.json()["reasons"][0]
+        assert "train one, then have it approved" in ready.json()["reasons"][0]
         assert "jinkong_ready 0.0" in client.get("/metrics").text
 
 

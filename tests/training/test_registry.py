@@ -1,64 +1,39 @@
 """The registry: all that a model was judged by is kept, nothing is pickled, and a changed file is refused."""
 
-from datetime import UTC, datetime
 from pathlib import Path
 
 import mlflow
 import numpy as np
-import polars as pl
 import pytest
 
 from group.settings import Settings, load_settings
+from pipelines.model_approval import approve_latest
 from training import (
-    BoosterParameters,
     Candidate,
-    CreditFrame,
-    LocalGrowth,
     ModelTampered,
     NoChampion,
+    RegisteredModel,
     RegistryUnavailable,
     champion,
     model_version,
-    promote,
     register,
-    train_candidate,
+    versions,
 )
-from training.frames import Split
-
-NAMES = ("age_years", "income_per_month", "inquiries_latest_360d")
+from training.registry import CHAMPION, report_of, report_page
 
 
-@pytest.fixture(scope="module")
-def candidate() -> Candidate:
-    rng = np.random.default_rng(4)
-    count = 3_000
-    rows = pl.DataFrame(rng.normal(size=(count, 3)), schema=list(NAMES))
-    log_odds = -1.5 - 1.2 * rows["income_per_month"].to_numpy() + 0.9 * rows["inquiries_latest_360d"].to_numpy()
-    instant = datetime(2025, 1, 1, tzinfo=UTC)
-    defaulted = rng.random(count) < 1 / (1 + np.exp(-log_odds))
-    frame = pl.DataFrame(
-        {
-            "legal_entity": ["credit"] * count,
-            "party_id": [f"P{n}" for n in range(count)],
-            "event_timestamp": [instant] * count,
-            "defaulted": defaulted,
-            "severity": defaulted.astype(np.float64),
-            "fold": np.where(np.arange(count) % 4 == 0, "test", "train"),
-            "party_fold": np.arange(count) % 5,
-        }
-    ).hstack(rows)
-    split = Split("out_of_sample", (instant,), (instant,))
-    quick = BoosterParameters(learning_rate=0.1, max_trees=60)
-    return train_candidate(CreditFrame(frame, NAMES, split), quick, threads=2, growth=LocalGrowth())
+def made_champion(registered: RegisteredModel, settings: Settings) -> RegisteredModel:
+    """Approve a version as a committee does."""
+    return approve_latest(settings, registered.name, by="Bob Li", reason="it is good", version=registered.version)
 
 
 def test_what_was_registered_is_what_is_loaded_once_it_is_champion(settings: Settings, candidate: Candidate) -> None:
-    with pytest.raises(NoChampion, match=r"has no model 'credit_pd' with the alias 'champion'; run `jinkong train`"):
+    with pytest.raises(NoChampion, match=r"has no model 'credit_pd' with the alias 'champion'; train one"):
         champion(settings)
     registered = register(candidate, settings, source="a test")
     with pytest.raises(NoChampion):
         champion(settings)
-    promote(registered, settings)
+    made_champion(registered, settings)
     loaded = champion(settings)
     assert loaded.model.to_texts() == candidate.model.to_texts()
     assert (loaded.version, loaded.sha256, loaded.run_id) == (registered.version, registered.sha256, registered.run_id)
@@ -76,13 +51,20 @@ def test_the_run_keeps_parameters_measures_plots_signature_data_hash_and_commit(
     run = client.get_run(registered.run_id)
     assert run.data.params["num_leaves"] == str(candidate.parameters.num_leaves)
     assert run.data.metrics["test_gini"] == pytest.approx(candidate.validation.test.gini)
-    assert {"test_ks", "test_brier", "score_psi", "train_auc"} <= run.data.metrics.keys()
-    assert run.data.tags["data_sha256"] == candidate.data_hash
+    assert {
+        "test_ks",
+        "test_brier",
+        "score_psi",
+        "train_auc",
+        "calibration_slope",
+        "best_single_auc",
+    } <= run.data.metrics.keys()
+    assert run.data.tags["data_sha256"] == candidate.card.data_sha256
     assert len(run.data.tags["git_commit"].rstrip("+")) in (40, len("unknown"))
     plots = {Path(entry.path).name for entry in client.list_artifacts(registered.run_id, "plots")}
-    assert plots == {"roc.png", "calibration.png", "scores.png", "features_by_gain.png"}
+    assert plots == {f"{name}.png" for name in candidate.pictures}
     signature = mlflow.models.get_model_info(f"models:/credit_pd/{registered.version}").signature
-    assert signature.inputs.input_names() == list(NAMES)
+    assert signature.inputs.input_names() == list(candidate.model.features)
 
 
 def test_no_stored_file_is_a_pickle_and_mlflow_serves_the_calibrated_pd(
@@ -103,7 +85,7 @@ def test_no_stored_file_is_a_pickle_and_mlflow_serves_the_calibrated_pd(
 def test_a_file_that_was_changed_after_registering_is_refused(
     settings: Settings, candidate: Candidate, name: str
 ) -> None:
-    promote(register(candidate, settings, source="a test"), settings)
+    made_champion(register(candidate, settings, source="a test"), settings)
     [stored] = (settings.home / "mlflow_artifacts").rglob(name)
     text = stored.read_text()
     if name == "parameters.json":
@@ -129,6 +111,43 @@ def test_the_same_code_registers_with_a_real_mlflow_server(
     remote = load_settings({"JINKONG_MLFLOW_TRACKING_URI": mlflow_server, "JINKONG_HOME": str(tmp_path / "home")})
     with pytest.raises(NoChampion):
         champion(remote)
-    promote(register(candidate, remote, source="a test"), remote)
+    made_champion(register(candidate, remote, source="a test"), remote)
     assert champion(remote).model.to_texts() == candidate.model.to_texts()
     assert not (tmp_path / "home" / "mlflow_artifacts").exists()
+
+
+def test_a_version_that_got_the_alias_without_an_approval_is_not_served(
+    settings: Settings, candidate: Candidate
+) -> None:
+    registered = register(candidate, settings, source="a test")
+    client = mlflow.MlflowClient(settings.tracking_uri)
+    client.set_registered_model_alias(registered.name, CHAMPION, registered.version)
+    with pytest.raises(NoChampion, match="but nobody has approved it"):
+        champion(settings)
+
+
+def test_the_report_is_kept_as_a_page_and_as_figures_and_a_changed_one_is_refused(
+    settings: Settings, candidate: Candidate
+) -> None:
+    registered = register(candidate, settings, source="a test")
+    content = report_of(registered, settings)
+    assert content["validation"]["figures"]["test_gini"] == pytest.approx(candidate.validation.test.gini)
+    assert content["card"]["trained_by"] == "Alice Wang"
+    page = report_page(registered, settings)
+    assert page.startswith("<!doctype html>")
+    assert "模型验证报告" in page
+    [stored] = (settings.home / "mlflow_artifacts").rglob("report.json")
+    stored.write_text(stored.read_text().replace('"test_gini": 0.', '"test_gini": 0.9'))
+    with pytest.raises(ModelTampered, match="was changed after it was registered"):
+        report_of(registered, settings)
+
+
+def test_versions_are_listed_with_who_trained_and_approved_them(settings: Settings, candidate: Candidate) -> None:
+    first = register(candidate, settings, source="a test")
+    made_champion(first, settings)
+    second = register(candidate, settings, source="a test")
+    rows = versions(settings)
+    assert [(row.version, row.aliases, row.trained_by, row.approved_by) for row in rows] == [
+        (second.version, ("candidate",), "Alice Wang", ""), (first.version, ("champion",), "Alice Wang", "Bob Li"),
+    ]  # fmt: skip
+    assert versions(settings, "another") == versions(settings, "an'other") == []

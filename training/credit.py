@@ -1,0 +1,185 @@
+"""The credit model of the group: from labelled parties to a candidate for the probability of default."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import polars as pl
+from feast import FeatureStore
+
+from features import point_in_time_frame, risk_directions
+from training.candidates import Candidate, calibration_in_words, scorecard_challenger, trees_in_words
+from training.frames import (
+    Fold,
+    Split,
+    data_hash,
+    labelled_population,
+    labels,
+    long_run_default_rate,
+    matrix,
+    severities,
+    who_they_are,
+    with_folds,
+)
+from training.growth import BoosterParameters, Grown, Growth, TrainingRows, grown_model
+from training.inputs import numbers
+from training.model import ScoringModel
+from training.provenance import git_commit, texts_sha256
+from training.validation import Rival, ScoredRows, validate
+from training.validation.pictures import validation_pictures
+from training.validation.report import ModelCard
+
+MODEL_NAME: Final = "credit_pd"
+
+_EXAMPLE_ROWS: Final = 3
+
+
+@dataclass(frozen=True)
+class CreditFrame:
+    """Labelled rows with their features as known at the time, and how they are divided.
+
+    ``rows`` has ``legal_entity, party_id, event_timestamp, defaulted, severity, fold, party_fold``, then
+    ``features`` in order.
+    """
+
+    rows: pl.DataFrame
+    features: tuple[str, ...]
+    split: Split
+
+    def fold(self, name: Fold) -> pl.DataFrame:
+        """The rows of one fold."""
+        return self.rows.filter(pl.col("fold") == name)
+
+
+def credit_frame(
+    store: FeatureStore,
+    canonical: Path,
+    instants: Sequence[datetime],
+    features: Sequence[str],
+    *,
+    horizon_months: int,
+    observed_until: datetime,
+) -> CreditFrame:
+    """Join what was known of each labelled party at each instant, through Feast.
+
+    Raises:
+        TooFewDefaults: the test or a training fold would hold fewer than 20 defaults.
+    """
+    population = labelled_population(canonical, instants, horizon_months, observed_until)
+    divided, split = with_folds(population, horizon_months)
+    used = divided.filter(pl.col("fold") != "unused")
+    return CreditFrame(point_in_time_frame(store, used), tuple(features), split)
+
+
+def train_credit_candidate(
+    frame: CreditFrame,
+    canonical: Path,
+    parameters: BoosterParameters,
+    *,
+    threads: int,
+    growth: Growth,
+    trained_by: str,
+    source: str,
+    champion: tuple[str, ScoringModel] | None = None,
+    progress: Callable[[float], None] = lambda _share: None,
+) -> Candidate:
+    """Train, judge on the test fold, and hold against the ``champion`` (its version and model) if there is one."""
+    train, test = frame.fold("train"), frame.fold("test")
+    directions = risk_directions(list(frame.features))
+    training = TrainingRows(
+        matrix(train, frame.features), labels(train), train["party_fold"].to_numpy(), severities(train)
+    )
+    grown = grown_model(
+        training,
+        numbers(frame.features),
+        directions,
+        parameters,
+        threads=threads,
+        growth=growth,
+        long_run_rate=long_run_default_rate(train),
+    )
+    progress(0.5)
+    fitted = _scored(grown.model, train, canonical)
+    tested = _scored(grown.model, test, canonical)
+    scorecard, challenger = scorecard_challenger(grown, training, directions, tested)
+    progress(0.7)
+    validation = validate(
+        grown.model,
+        fitted,
+        tested,
+        threads=threads,
+        champion=_rival(champion, test),
+        challengers=(challenger,),
+        progress=lambda share: progress(0.7 + 0.3 * share),
+    )
+    key = ["legal_entity", "party_id", "event_timestamp", "defaulted"]
+    return Candidate(
+        name=MODEL_NAME,
+        model=grown.model,
+        parameters=parameters,
+        validation=validation,
+        card=_card(frame, grown, parameters, trained_by, source),
+        pictures=validation_pictures(fitted, tested, validation),
+        example=train.select(frame.features).head(_EXAMPLE_ROWS).to_pandas(),
+        test=test.select(*key, probability=pl.Series(tested.probability)),
+        scorecard=scorecard,
+        tags={
+            "split": frame.split.kind,
+            "test_instants": ", ".join(f"{instant:%Y-%m-%d}" for instant in frame.split.test_instants),
+        },
+    )
+
+
+def _scored(model: ScoringModel, frame: pl.DataFrame, canonical: Path) -> ScoredRows:
+    rows = matrix(frame, model.features)
+    who = who_they_are(canonical, frame)
+    return ScoredRows(
+        rows,
+        labels(frame),
+        model.probability(rows),
+        months=frame["event_timestamp"].dt.strftime("%Y-%m").to_numpy().astype(np.str_),
+        segments={
+            "legal_entity": frame["legal_entity"].to_numpy().astype(np.str_),
+            "kind": who["kind"].to_numpy().astype(np.str_),
+        },
+        protected={name: who[name].to_numpy().astype(np.str_) for name in ("sex", "age_band", "region")},
+    )
+
+
+def _rival(champion: tuple[str, ScoringModel] | None, test: pl.DataFrame) -> Rival | None:
+    # A champion that wants features which are no longer computed cannot be held against on these rows.
+    if champion is None or not set(champion[1].features) <= set(test.columns):
+        return None
+    version, model = champion
+    return Rival(version, model.probability(matrix(test, model.features)))
+
+
+def _card(
+    frame: CreditFrame, grown: Grown, parameters: BoosterParameters, trained_by: str, source: str
+) -> ModelCard:  # fmt: skip
+    booster, texts = grown.model.to_texts()
+    instants = frame.split.train_instants
+    between = f"{instants[0]:%Y-%m-%d} to {instants[-1]:%Y-%m-%d}" if len(instants) > 1 else f"{instants[0]:%Y-%m-%d}"
+    tested = ", ".join(f"{instant:%Y-%m-%d}" for instant in frame.split.test_instants)
+    return ModelCard(
+        name=MODEL_NAME,
+        task="credit",
+        purpose_en="Probability that a party defaults with a company of the group within the horizon.",
+        purpose_zh="集团客户在观察期内对某成员公司违约的概率。",
+        data=source,
+        target="90 days past due, or what the company else records as a default, within the horizon",
+        population="Parties on a company's books and not in default at a month's start",
+        split=f"{frame.split.kind}: trained at {between} ({len(instants)} instants); tested at {tested}",
+        algorithm=trees_in_words(grown) + ", monotone where the feature catalogue says so",
+        calibration=calibration_in_words(grown),
+        trained_at=datetime.now(UTC),
+        trained_by=trained_by,
+        data_sha256=data_hash(frame.rows),
+        model_sha256=texts_sha256(booster, texts),
+        code=git_commit(),
+        seed=parameters.seed,
+        not_for=("parties without any history in the group", "other horizons than that of the target"),
+    )
