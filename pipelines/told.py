@@ -1,13 +1,18 @@
 """What each step tells the user when it is done."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Column, Table
 
 from features import TablePreview
 from pipelines.steps import StepRecord
+
+if TYPE_CHECKING:
+    from pipelines.jobs.table import TrainedTable
+    from training.table import TableFrame
 
 
 def tell_data(console: Console, record: StepRecord) -> None:
@@ -73,16 +78,7 @@ def tell_training(console: Console, record: StepRecord) -> None:
     facts = record.facts
     name = f"{facts['model']['name']} version {facts['model']['version']}"
     table = Table("", *_right("training", "test"), title=_title("training", record), title_justify="left")
-    for measure, shown in (
-        ("rows", "{:,}"),
-        ("event_rate", "{:.2%}"),
-        ("mean_probability", "{:.2%}"),
-        ("auc", "{:.4f}"),
-        ("gini", "{:.4f}"),
-        ("ks", "{:.4f}"),
-        ("brier", "{:.4f}"),
-    ):
-        table.add_row(measure.replace("_", " "), *(shown.format(facts[part][measure]) for part in ("train", "test")))
+    _performance(table, facts)
     console.print(table)
     out_of_time = f"out of time, at {', '.join(instant[:10] for instant in facts['test_instants'])}"
     where = out_of_time if facts["split"] == "out_of_time" else "parties that training never saw"
@@ -107,6 +103,40 @@ def tell_limits(console: Console, limits: Sequence[Mapping[str, Any]]) -> None:
         _line(console, f"{kind}: {limit['en']} is {limit['figure']:.4f}, wanted is {limit['wanted']}")
 
 
+def tell_readings(console: Console, frame: "TableFrame") -> None:
+    """How each column of a file was read, how it was divided, and what somebody should look at."""
+    table = Table("column", "read as", "because", title="how the file was read", title_justify="left")
+    for reading in frame.readings:
+        table.add_row(reading.name, reading.read_as, reading.note)
+    console.print(table)
+    tested = int(frame.test.sum())
+    rate = float(frame.labels.mean())
+    _line(
+        console,
+        f"{len(frame.labels):,} rows, {rate:.2%} with the event '{frame.event}'; "
+        f"test: {tested:,} rows, the {frame.split}",
+    )
+    for warning in frame.warnings:
+        _line(console, f"warning: {warning}")
+
+
+def tell_trained_table(console: Console, trained: "TrainedTable") -> None:
+    """Performance in training and on the test, the challenger, the limits, and where the report is."""
+    validation = trained.candidate.validation
+    table = Table("", *_right("training", "test"), title="training: done", title_justify="left")
+    _performance(table, {"train": asdict(validation.fit), "test": asdict(validation.test)})
+    console.print(table)
+    for challenger in validation.challengers:
+        behind = challenger.gini_difference
+        _line(console, f"{challenger.name}: Gini {challenger.test.gini:.4f}, behind by {behind:.4f}")
+    tell_limits(console, [asdict(verdict) for verdict in validation.verdicts])
+    trees = trained.candidate.model.booster.num_trees()
+    _line(console, f"{trained.registered.name} version {trained.registered.version}: {trees} trees")
+    _line(console, f"report {trained.report}")
+    if not validation.may_become_champion:
+        _line(console, "it is registered, but cannot become champion: a hard limit is not met")
+
+
 def tell_awaiting(console: Console, name: str, version: str) -> None:
     """What has to happen before the version is served."""
     _line(
@@ -114,6 +144,19 @@ def tell_awaiting(console: Console, name: str, version: str) -> None:
         f"version {version} waits for approval by somebody else: "
         f'jinkong models approve {name} --version {version} --by NAME --reason "…"',
     )
+
+
+def _performance(table: Table, parts: Mapping[str, Mapping[str, Any]]) -> None:
+    for measure, shown in (
+        ("rows", "{:,}"),
+        ("event_rate", "{:.2%}"),
+        ("mean_probability", "{:.2%}"),
+        ("auc", "{:.4f}"),
+        ("gini", "{:.4f}"),
+        ("ks", "{:.4f}"),
+        ("brier", "{:.4f}"),
+    ):
+        table.add_row(measure.replace("_", " "), *(shown.format(parts[part][measure]) for part in ("train", "test")))
 
 
 def _line(console: Console, text: str) -> None:

@@ -1,5 +1,7 @@
 """``jinkong train``: models of the group's own data, and of any table."""
 
+from enum import Enum
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -43,3 +45,68 @@ def train(
             console().print(f"  version {in_service} is champion", highlight=False)
         else:
             tell_awaiting(console(), model["name"], model["version"])
+
+
+class TaskName(str, Enum):  # noqa: UP042 - Typer shows the values of a str enum
+    """What the probability is of."""
+
+    credit = "credit"
+    response = "response"
+
+
+@train_app.command()
+def table(
+    file: Annotated[Path, typer.Argument(help="a CSV, gzipped CSV, Parquet or Excel file with a header")],
+    target: Annotated[str, typer.Option(help="the column to predict")],
+    task: Annotated[
+        TaskName, typer.Option(help="credit: a default, more is worse; response: more is better")
+    ] = TaskName.credit,
+    positive: Annotated[
+        str | None,
+        typer.Option(help="the target's value that is the event, where 1 or yes is none", show_default=False),
+    ] = None,
+    time: Annotated[
+        str | None, typer.Option(help="when a row was: the latest fifth is the test", show_default=False)
+    ] = None,
+    ordered: Annotated[bool, typer.Option("--ordered", help="rows stand in order of time")] = False,  # noqa: FBT002
+    identifier: Annotated[
+        str | None, typer.Option("--id", help="whom a row is about: all rows of one stay together", show_default=False)
+    ] = None,
+    drop: Annotated[list[str] | None, typer.Option(help="a column not to use; may be repeated")] = None,
+    keep: Annotated[
+        list[str] | None, typer.Option(help="a column to use although it looks like a name or a copy; may be repeated")
+    ] = None,
+    rising: Annotated[
+        list[str] | None, typer.Option(help="a column with which the probability may only rise; may be repeated")
+    ] = None,
+    falling: Annotated[
+        list[str] | None, typer.Option(help="a column with which it may only fall; may be repeated")
+    ] = None,
+    sheet: Annotated[str | None, typer.Option(help="of a workbook; the first if not given", show_default=False)] = None,
+    name: Annotated[str | None, typer.Option(help="of the model; the file's if not given", show_default=False)] = None,
+    by: Annotated[str | None, typer.Option(help="who trains, if not this user", show_default=False)] = None,
+) -> None:
+    """Train on any flat file: it is told how each column was read, and the model gets the same report as any other.
+
+    A fifth of the rows is kept for the test: the latest, if --time or --ordered says which those are. The model is
+    registered under NAME; once approved, POST /v1/score and jinkong score use it.
+    """
+    with starting():
+        from pipelines.jobs.table import read_table_for, train_table
+        from pipelines.told import tell_awaiting, tell_readings, tell_trained_table
+        from training.table import TableRequest, model_name
+
+    request = TableRequest(
+        path=file, target=target, task=task.value, positive=positive, time=time, identifier=identifier, ordered=ordered,
+        drop=tuple(drop or ()), keep=tuple(keep or ()), rising=tuple(rising or ()), falling=tuple(falling or ()),
+        sheet=sheet,
+    )  # fmt: skip
+    model_name(request, name)
+    settings = load_settings()
+    with working(settings):
+        frame = read_table_for(request, reporter())
+        tell_readings(console(), frame)
+        trained = train_table(settings, frame, request, reporter(), name=name, trained_by=by)
+        tell_trained_table(console(), trained)
+    if trained.candidate.validation.may_become_champion:
+        tell_awaiting(console(), trained.registered.name, trained.registered.version)

@@ -53,3 +53,7 @@ class PromotionRefused(TrainingError, InputError):
 
 class NoEarlierChampion(TrainingError, InputError):
     """There is no version to roll back to."""
+
+
+class UnusableTable(TrainingError, InputError):
+    """A flat table that cannot be trained on, or not as it was asked."""

@@ -35,6 +35,8 @@ class ScoringPythonModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
 
 
 def _encoded(frame: pd.DataFrame, given: dict[str, Any]) -> Vector:
+    if given["kind"] == "series":
+        return _statistic(frame[given["columns"]].to_numpy(np.float64), given["statistic"])
     column = frame[given["name"]]
     if given["kind"] == "category":
         places = {text: float(place) for place, text in enumerate(given["categories"])}
@@ -43,6 +45,33 @@ def _encoded(frame: pd.DataFrame, given: dict[str, Any]) -> Vector:
         days = _days(column)
         return days if "before" not in given else _days(frame[given["before"]]) - days
     return np.asarray(column.to_numpy(np.float64))
+
+
+def _statistic(columns: npt.NDArray[np.float64], statistic: str) -> Vector:
+    """As ``training.inputs.series_statistic``, which a test holds it against."""
+    first, second = columns[:, 0], columns[:, 1]
+    if statistic == "change":
+        return np.asarray(first - second)
+    if statistic == "ratio":
+        return np.asarray(first / np.maximum(np.abs(second), 1.0))
+    there = ~np.isnan(columns)
+    count = there.sum(axis=1)
+    known = np.where(there, columns, 0.0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        if statistic == "positive":
+            return np.where(count > 0, (known > 0).sum(axis=1), np.nan)
+        if statistic in ("largest", "smallest"):
+            sign = 1.0 if statistic == "largest" else -1.0
+            return np.where(count > 0, sign * np.where(there, sign * columns, -np.inf).max(axis=1), np.nan)
+        mean = known.sum(axis=1) / count
+        apart = np.where(there, columns - mean[:, None], 0.0)
+        if statistic == "mean":
+            return np.asarray(mean)
+        if statistic == "spread":
+            return np.asarray(np.sqrt((apart**2).sum(axis=1) / count))
+        steps = np.where(there, np.arange(columns.shape[1], dtype=np.float64), 0.0)
+        steps = np.where(there, steps - (steps.sum(axis=1) / count)[:, None], 0.0)
+        return np.asarray((apart * steps).sum(axis=1) / (steps**2).sum(axis=1))
 
 
 def _text(value: Any) -> str:

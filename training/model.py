@@ -36,9 +36,8 @@ class ScoringModel:
 
     @cached_property
     def read_columns(self) -> tuple[str, ...]:
-        """The columns a caller may give: the inputs and the dates that they are counted back from."""
-        others = (given.before for given in self.inputs if given.before is not None)
-        return tuple(dict.fromkeys([*self.features, *others]))
+        """The columns a caller gives: those of the inputs, what series are made of, what dates are counted back from."""
+        return tuple(dict.fromkeys(column for given in self.inputs for column in given.reads))
 
     def raw_scores(self, rows: Matrix) -> Vector:
         """The trees' sums ``(n,)`` of encoded rows ``(n, k)`` in the order of ``inputs``, NaN for missing."""

@@ -46,7 +46,7 @@ _APPROVED_BY: Final = "approved_by"
 _MODEL_CODE: Final = Path(__file__).with_name("mlflow_model.py")
 _NEEDED: Final = ("lightgbm", "numpy", "pandas")
 _COLUMN_TYPES: Final[dict[Kind, DataType]] = {
-    "number": DataType.double, "category": DataType.string, "date": DataType.string,
+    "number": DataType.double, "category": DataType.string, "date": DataType.string, "series": DataType.double,
 }  # fmt: skip
 
 
@@ -283,9 +283,11 @@ def _log_model(candidate: Candidate, booster: str, parameters: str) -> str:
 
 
 def _column_type(model: ScoringModel, name: str) -> DataType:
-    kinds = {given.name: given.kind for given in model.inputs}
-    # A date that others are counted back from need not be an input itself.
-    return _COLUMN_TYPES[kinds.get(name, "date")]
+    kinds: dict[str, Kind] = {}
+    for given in model.inputs:
+        # What a series is made of are numbers; what dates are counted back from is a date, an input itself or not.
+        kinds |= dict.fromkeys(given.reads, given.kind)
+    return _COLUMN_TYPES[kinds[name]]
 
 
 def _metrics(validation: Validation) -> dict[str, float]:

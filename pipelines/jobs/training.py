@@ -92,7 +92,7 @@ def train_credit(
                     trained_by=trained_by or getpass.getuser(),
                     source=built.facts["source"],
                     champion=(rival.version, rival.model) if rival else None,
-                    progress=_as_steps(advance),
+                    progress=as_steps(advance),
                 )
             folds = _cross_validation(frame, parameters, reporter)
         candidate.test.write_parquet(workspace.test_pd)
@@ -122,7 +122,7 @@ def keep_report(workspace: Workspace, registered: RegisteredModel, page: str) ->
     return str(path)
 
 
-def _as_steps(advance: Callable[[float], None]) -> Callable[[float], None]:
+def as_steps(advance: Callable[[float], None]) -> Callable[[float], None]:
     """From shares that are done to steps between them."""
     told = 0.0
 
