@@ -1,3 +1,5 @@
+from .catalogue.reasons import Reason as Reason
+from .catalogue.reasons import reason_of as reason_of
 from .catalogue.views import VIEWS as VIEWS
 from .catalogue.views import View as View
 from .catalogue.views import risk_directions as risk_directions
@@ -75,6 +77,7 @@ __all__ = [
     "OnlineRows",
     "PushTarget",
     "Pushed",
+    "Reason",
     "Resolution",
     "SimulatedSource",
     "Source",
@@ -109,6 +112,7 @@ __all__ = [
     "read_layout",
     "read_manifest",
     "read_mapping",
+    "reason_of",
     "resolve_parties",
     "risk_directions",
     "rows_if_current",

@@ -157,6 +157,25 @@ def export_tables(
 
 
 @app.command()
+def score(
+    name: Annotated[str, typer.Argument(help="the registered model, such as one of jinkong train table")],
+    file: Annotated[Path, typer.Argument(help="rows to score: CSV, gzipped CSV, Parquet or Excel")],
+    output: Annotated[Path, typer.Option(help="where to write them, by suffix: .csv, .parquet or .xlsx")],
+    version: Annotated[str | None, typer.Option(help="the champion if not given", show_default=False)] = None,
+    reasons: Annotated[bool, typer.Option(help="what weighed against each row")] = True,
+) -> None:
+    """Score every row of a file: its probability, score, grade and reasons beside its own columns."""
+    with starting():
+        from pipelines.scoring import score_file
+
+    scored = score_file(load_settings(), name, file, output, reporter(), version=version, reasons=reasons)
+    screen = console()
+    for note in scored.notes:
+        screen.print(f"  warning: {note}", highlight=False, soft_wrap=True, markup=False)
+    screen.print(f"  {scored.rows:,} rows by {name} version {scored.model.version}: {output}", highlight=False)
+
+
+@app.command()
 def serve() -> None:
     """Serve the API until Ctrl-C. It starts without a champion too, and is ready as soon as there is one."""
     with starting():

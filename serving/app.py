@@ -4,11 +4,12 @@ import secrets
 import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import asdict
 from http import HTTPStatus
 from importlib.metadata import version
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Body, Depends, FastAPI, Request, Response
+from fastapi import APIRouter, Body, Depends, FastAPI, Path, Request, Response
 from fastapi.responses import JSONResponse, RedirectResponse
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from fastapi_offline import FastAPIOffline
@@ -29,6 +30,7 @@ from serving.messages import (
     ModelReply,
     Problem,
     Readiness,
+    ReasonReply,
     ScoreReply,
     ScoreRequest,
     WrongField,
@@ -36,7 +38,7 @@ from serving.messages import (
 from serving.metrics import CONTENT_TYPE, Measured, Metrics
 from serving.problems import MEDIA_TYPE, ApiError, answer_with_problems
 from serving.scorer import Scored, Scorer, WrongFeatureRow, audit_payload
-from training import ModelTampered, NoChampion, RegistryUnavailable
+from training import MODEL_NAME, ModelTampered, NoChampion, RegistryUnavailable
 
 SCORE_GIVEN: Final = "score.given"
 
@@ -116,8 +118,12 @@ def _backend(request: Request) -> Backend:
 
 
 def _scorer(request: Request) -> Scorer:
+    return _scorer_of(request, MODEL_NAME)
+
+
+def _scorer_of(request: Request, name: str) -> Scorer:
     try:
-        return _backend(request).scorer()
+        return _backend(request).scorer(name)
     except tuple(_UNAVAILABLE) as error:
         raise _unavailable(error) from None
 
@@ -179,12 +185,27 @@ def metrics(request: Request) -> Response:
 )
 def model(_caller_name: Caller, scorer: ChampionScorer) -> ModelReply:
     """Names, in order, what a full feature row must hold."""
-    return ModelReply(model=_model_name(scorer), features=list(scorer.registered.model.features))
+    model = scorer.registered.model
+    return ModelReply(model=_model_name(scorer), task=model.task, features=list(model.read_columns))
+
+
+@_scores.get(
+    "/models/{name}",
+    summary="Another model in service and its columns",
+    responses=_problems(HTTPStatus.UNAUTHORIZED, HTTPStatus.SERVICE_UNAVAILABLE),
+)
+def named_model(
+    name: Annotated[str, Path(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,79}$")], _caller_name: Caller, request: Request
+) -> ModelReply:
+    """The champion of a registered model, such as one of a table."""
+    scorer = _scorer_of(request, name)
+    model = scorer.registered.model
+    return ModelReply(model=_model_name(scorer), task=model.task, features=list(model.read_columns))
 
 
 @_scores.post(
     "/score",
-    summary="Score a party or a feature row",
+    summary="Score a party or a row of features",
     responses=_problems(
         HTTPStatus.UNAUTHORIZED,
         HTTPStatus.NOT_FOUND,
@@ -208,9 +229,9 @@ def score(
     ],
     request: Request,
     caller: Caller,
-    scorer: ChampionScorer,
 ) -> ScoreReply:
-    """The PD within the model's horizon, and its score. The record is on disk before the answer leaves."""
+    """The probability, its score and reasons. The record is on disk before the answer leaves."""
+    scorer = _scorer_of(request, wanted.model)
     scored = _score(wanted, scorer)
     score_id = str(uuid.uuid4())
     payload = audit_payload(wanted.model_dump(exclude_none=True), scorer.registered, scored)
@@ -224,8 +245,11 @@ def score(
         score_id=score_id,
         legal_entity=wanted.legal_entity,
         party_id=wanted.party_id,
-        probability_of_default=scored.probability_of_default,
+        probability=scored.probability,
+        probability_of_default=scored.probability if scored.score is not None else None,
         score=scored.score,
+        grade=scored.grade,
+        reasons=[ReasonReply(**asdict(reason)) for reason in scored.reasons],
         model=_model_name(scorer),
         features_as_of=scored.features_as_of,
         scored_at=record.recorded_at,

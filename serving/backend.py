@@ -15,10 +15,13 @@ from group.database import migrate, open_database
 from group.errors import JinkongError
 from group.settings import Settings
 from serving.scorer import Scorer
-from training import champion
+from training import MODEL_NAME, champion
 
 _RETRY_SECONDS: Final = 2.0
 """How long a failure to load the champion is remembered, so that requests in the meantime are refused at once."""
+
+_MOST_MODELS: Final = 32
+"""Models that one process keeps loaded; the one loaded first makes way for another."""
 
 
 @dataclass
@@ -28,33 +31,43 @@ class Backend:
     settings: Settings
     engine: Engine
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
-    _scorer: Scorer | None = None
-    _failure: tuple[float, JinkongError] | None = None
+    _scorers: dict[str, Scorer] = field(default_factory=dict)
+    _failures: dict[str, tuple[float, JinkongError]] = field(default_factory=dict)
     _loading: threading.Lock = field(default_factory=threading.Lock)
 
     @property
     def loaded(self) -> Scorer | None:
-        """The scorer if it is loaded already."""
-        return self._scorer
+        """The scorer of the group's credit model if it is loaded already."""
+        return self._scorers.get(MODEL_NAME)
 
-    def scorer(self) -> Scorer:
-        """The scorer of the champion, loaded at the first call that can.
+    def scorer(self, name: str = MODEL_NAME) -> Scorer:
+        """The scorer of a model's champion, loaded at the first call that can.
 
         Raises:
             NoChampion, RegistryUnavailable, ModelTampered, FeatureStoreUnavailable: why there is none now.
         """
-        if self._scorer is not None:
-            return self._scorer
+        found = self._scorers.get(name)
+        if found is not None:
+            return found
         with self._loading:
-            if self._scorer is None:
-                if self._failure is not None and time.monotonic() - self._failure[0] < _RETRY_SECONDS:
-                    raise self._failure[1]
+            if name not in self._scorers:
+                failed = self._failures.get(name)
+                if failed is not None and time.monotonic() - failed[0] < _RETRY_SECONDS:
+                    raise failed[1]
+                if len(self._scorers) >= _MOST_MODELS:
+                    del self._scorers[next(other for other in self._scorers if other != MODEL_NAME)]
                 try:
-                    self._scorer = _load_scorer(self.settings)
+                    self._scorers[name] = _load_scorer(self.settings, name)
                 except JinkongError as error:
-                    self._failure = (time.monotonic(), error)
+                    self._remember(name, error)
                     raise
-            return self._scorer
+            return self._scorers[name]
+
+    def _remember(self, name: str, error: JinkongError) -> None:
+        # Names come from callers: what is remembered of them is bounded.
+        if len(self._failures) >= _MOST_MODELS:
+            self._failures.clear()
+        self._failures[name] = (time.monotonic(), error)
 
     def record(self, event: AuditEvent) -> AuditRecord:
         """Append to the audit log, on disk when this returns."""
@@ -77,6 +90,8 @@ def open_backend(settings: Settings) -> Backend:
     return Backend(settings, engine)
 
 
-def _load_scorer(settings: Settings) -> Scorer:
-    registered = champion(settings)
-    return Scorer(registered, online_reader(settings, registered.model.features))
+def _load_scorer(settings: Settings, name: str) -> Scorer:
+    registered = champion(settings, name)
+    # A model of a table has columns that no party has online.
+    reader = online_reader(settings, registered.model.features) if name == MODEL_NAME else None
+    return Scorer(registered, reader)

@@ -5,10 +5,14 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from training import MODEL_NAME
+
 LegalEntityCode = Literal["credit", "guarantee", "leasing", "factoring", "consumer", "supply_chain"]
 
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 """A JSON number. A text that looks like one, true and false, NaN and infinities are refused."""
+
+Text = Annotated[str, Field(strict=True, max_length=200)]
 
 _MOST_FEATURES: Final = 2_000
 
@@ -24,16 +28,24 @@ class ScoreRequest(BaseModel):
     party_id: str | None = Field(
         None, min_length=1, max_length=64, description="a person or company, one id across the group"
     )
-    features: dict[str, Number | None] | None = Field(
+    features: dict[str, Number | Text | bool | None] | None = Field(
         None,
         max_length=_MOST_FEATURES,
-        description="every feature of the model by name, null for unknown; GET /v1/model lists them",
+        description="every column that the model reads by name, null for unknown; GET /v1/model lists them. Categories "
+        "and dates (2026-01-31) are texts",
+    )
+    model: str = Field(
+        MODEL_NAME,
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,79}$",
+        description="the registered model that scores; one of a table takes features alone",
     )
 
     @model_validator(mode="after")
     def _either_party_or_features(self) -> Self:
         if (self.party_id is None) == (self.features is None):
             raise ValueError("give either party_id or features")
+        if self.party_id is not None and self.model != MODEL_NAME:
+            raise ValueError(f"a party is scored by '{MODEL_NAME}'; give '{self.model}' features")
         return self
 
 
@@ -45,18 +57,37 @@ class ModelName(BaseModel):
     sha256: str = Field(description="of the model's files, as registered", examples=["9f2c…"])
 
 
+class ReasonReply(BaseModel):
+    """What weighed against the score, in words a customer can be told."""
+
+    code: str = Field(description="stable", examples=["late_payments"])
+    zh: str = Field(examples=["近期还款有逾期"])
+    en: str = Field(examples=["Recent payments were late"])
+    weight: float = Field(gt=0, description="by how much it moved the log-odds", examples=[0.41])
+
+
 class ScoreReply(BaseModel):
-    """A probability of default and what it rests on. The same, with the feature row, stands in the audit log."""
+    """A probability and what it rests on. The same, with the feature row, stands in the audit log."""
 
     score_id: str = Field(
         description="names the record in the audit log", examples=["0b7c2c3e-8f7e-4d0e-9a53-6a1a4e1d2f10"]
     )
     legal_entity: LegalEntityCode
     party_id: str | None = Field(examples=["PXR5Q2M7ZKCA"])
-    probability_of_default: float = Field(ge=0, le=1, description="calibrated", examples=[0.0213])
-    score: int = Field(
-        ge=300, le=850, description="more is safer: 600 at odds of 30 : 1, 20 points double the odds", examples=[611]
+    probability: float = Field(ge=0, le=1, description="calibrated: of the event of the model", examples=[0.0213])
+    probability_of_default: float | None = Field(
+        ge=0, le=1, description="the same, where the event is a default; null for a response", examples=[0.0213]
     )
+    score: int | None = Field(
+        ge=300,
+        le=850,
+        description="more is safer: 600 at odds of 30 : 1, 20 points double the odds; null for a response",
+        examples=[611],
+    )
+    grade: str | None = Field(
+        description="on the group's master scale, R1 the best; null for a response", examples=["R6"]
+    )
+    reasons: list[ReasonReply] = Field(description="at most four, the weightiest first: exact SHAP values, summed up")
     model: ModelName
     features_as_of: datetime | None = Field(
         description="the instant at which the party's features were true; null for a given row",
@@ -66,9 +97,10 @@ class ScoreReply(BaseModel):
 
 
 class ModelReply(BaseModel):
-    """The model in service and the features it wants."""
+    """A model in service and the columns it reads."""
 
     model: ModelName
+    task: Literal["credit", "response"] = Field(description="whether the probability is of a default or of a response")
     features: list[str]
 
 

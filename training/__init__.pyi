@@ -3,8 +3,9 @@ from .approval import approve as approve
 from .approval import roll_back as roll_back
 from .approval import unmet_limits as unmet_limits
 from .attribution import Explainer as Explainer
+from .attribution import ReasonBook as ReasonBook
+from .attribution import WeighedReason as WeighedReason
 from .candidates import Candidate as Candidate
-from .credit import MODEL_NAME as MODEL_NAME
 from .credit import CreditFrame as CreditFrame
 from .credit import credit_frame as credit_frame
 from .credit import train_credit_candidate as train_credit_candidate
@@ -19,21 +20,25 @@ from .errors import RayUnavailable as RayUnavailable
 from .errors import RegistryUnavailable as RegistryUnavailable
 from .errors import TooFewDefaults as TooFewDefaults
 from .errors import TrainingError as TrainingError
+from .errors import UnusableTable as UnusableTable
+from .errors import WrongInput as WrongInput
 from .frames import labels as labels
 from .frames import matrix as matrix
 from .growth import BoosterParameters as BoosterParameters
 from .growth import LocalGrowth as LocalGrowth
+from .model import MODEL_NAME as MODEL_NAME
 from .model import ScoringModel as ScoringModel
 from .provenance import git_commit as git_commit
+from .registration import register as register
 from .registry import CHAMPION as CHAMPION
 from .registry import RegisteredModel as RegisteredModel
 from .registry import VersionRow as VersionRow
 from .registry import champion as champion
 from .registry import latest_candidate as latest_candidate
 from .registry import model_version as model_version
-from .registry import register as register
 from .registry import report_page as report_page
 from .registry import versions as versions
+from .scale import grade_of as grade_of
 from .scale import score_points as score_points
 from .validation import Performance as Performance
 from .validation import Validation as Validation
@@ -54,19 +59,24 @@ __all__ = [
     "PromotionRefused",
     "RayGrowth",
     "RayUnavailable",
+    "ReasonBook",
     "RegisteredModel",
     "RegistryUnavailable",
     "ScoringModel",
     "TooFewDefaults",
     "TrainingError",
+    "UnusableTable",
     "Validation",
     "VersionRow",
+    "WeighedReason",
+    "WrongInput",
     "approvals",
     "approve",
     "champion",
     "credit_frame",
     "cross_validated_auc",
     "git_commit",
+    "grade_of",
     "labels",
     "latest_candidate",
     "matrix",

@@ -26,13 +26,11 @@ from training.frames import (
 )
 from training.growth import BoosterParameters, Grown, Growth, TrainingRows, grown_model
 from training.inputs import numbers
-from training.model import ScoringModel
+from training.model import MODEL_NAME, ScoringModel
 from training.provenance import git_commit, texts_sha256
 from training.validation import Rival, ScoredRows, validate
 from training.validation.pictures import validation_pictures
 from training.validation.report import ModelCard
-
-MODEL_NAME: Final = "credit_pd"
 
 _EXAMPLE_ROWS: Final = 3
 

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal, Self
+from typing import Any, Final, Literal, Self
 
 import lightgbm as lgb
 import numpy as np
@@ -15,6 +15,9 @@ from training.inputs import Input, Value
 
 Matrix = npt.NDArray[np.float64]
 Vector = npt.NDArray[np.float64]
+
+MODEL_NAME: Final = "credit_pd"
+"""The group's own credit model, under which it is registered."""
 
 Task = Literal["credit", "response"]
 """What the probability is of: a default (more is worse) or a response (more is better)."""
@@ -36,7 +39,7 @@ class ScoringModel:
 
     @cached_property
     def read_columns(self) -> tuple[str, ...]:
-        """The columns a caller gives: those of the inputs, what series are made of, what dates are counted back from."""
+        """The columns a caller gives: what the inputs, the series and the dates counted back are made of."""
         return tuple(dict.fromkeys(column for given in self.inputs for column in given.reads))
 
     def raw_scores(self, rows: Matrix) -> Vector:

@@ -49,6 +49,11 @@ MASTER_SCALE: Final = tuple(
 is a band of 20 points where PDs are low."""
 
 
+def grade_of(probability_of_default: float) -> str:
+    """The name of a PD's grade on the master scale."""
+    return MASTER_SCALE[int(grade_places(np.array([probability_of_default]))[0])].name
+
+
 def grade_places(probability: npt.NDArray[np.float64], scale: Sequence[Grade] = MASTER_SCALE) -> Integers:
     """The place ``(n,)`` of each PD's grade in ``scale``, from 0 for the best."""
     return np.searchsorted([grade.highest_pd for grade in scale[:-1]], probability, side="left")

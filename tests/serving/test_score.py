@@ -81,7 +81,7 @@ def test_every_score_is_in_the_audit_log_and_replays_to_the_same_bytes(
         for reply in replies:
             [record] = find(connection, reply["legal_entity"], reply["score_id"])
             assert (record.actor, record.action) == ("local", "score.given")
-            assert json.loads(record.payload)["probability_of_default"] == reply["probability_of_default"]
+            assert json.loads(record.payload)["probability"] == reply["probability"] == reply["probability_of_default"]
             assert replay(record.payload, model) == record.payload
             spoiled = record.payload.replace('"score":', '"score":1')
             assert replay(spoiled, model) != spoiled

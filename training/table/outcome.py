@@ -84,7 +84,8 @@ def _event(where: str, values: Sequence[str], positive: str | None) -> str:
     rest = [value for value in values if value.casefold() in _NEGATIVE]
     if len(values) == 2 and len(events) == len(rest) == 1:
         return events[0]
-    raise UnusableTable(f"{where} is {_listed(values)}; say which is the event: --positive {values[-1]}.")
+    likely = events[0] if events and not events[0].isdigit() else values[-1]
+    raise UnusableTable(f"{where} is {_listed(values)}; say which is the event: --positive {likely}.")
 
 
 def _listed(values: Sequence[str]) -> str:

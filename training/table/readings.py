@@ -102,7 +102,10 @@ def as_numbers(texts: pl.Series) -> tuple[pl.Series | None, str]:
         ("", lambda given: given),
         ("with thousands separators", lambda given: given.str.replace_all(r",(\d{3})", "${1}")),
         ("in percent", lambda given: given.str.strip_suffix("%").str.strip_chars_end()),
-        ("with a currency sign", lambda given: given.str.replace(r"^[¥￥$€£]\s*", "").str.replace_all(",", "")),
+        (
+            "with a currency sign",
+            lambda given: given.str.replace(r"^[¥￥$€£]\s*", "").str.replace_all(r",(\d{3})", "${1}"),
+        ),
         ("with a decimal comma", lambda given: given.str.replace_all(".", "", literal=True).str.replace(",", ".")),
     )
     present = len(texts) - texts.null_count()
@@ -144,7 +147,8 @@ def _number(name: str, values: pl.Series, distinct: int, how: str, *, keep: bool
     named = whole and distinct >= _UNIQUE_SHARE * len(present) and bool(_IDENTIFIER.search(name))
     if (counts_up or named) and not keep:
         return _left_out(name, "looks like the name of a row (whole numbers, each once); --keep reads it all the same")
-    note = "numbers" + (f" {how}" if how else "") + _range(present)
+    written, _, lost = how.partition(";")
+    note = "numbers" + (f" {written}" if written else "") + _range(present) + (f";{lost}" if lost else "")
     if infinite:
         note += f"; {infinite:,} infinite, taken for missing"
     return ReadColumn(Reading(name, "number", note + _missing(values), warning="unlike" in how), values)

@@ -1,0 +1,67 @@
+"""Reasons for a score: which subjects weighed against it, at most four, in words."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from features import Reason, reason_of
+from training.model import ScoringModel
+
+Vector = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
+
+MOST_REASONS: Final = 4
+_LEAST_WEIGHT: Final = 0.05
+"""Log-odds below which a subject is no reason: it moves the odds by a twentieth."""
+
+_STEP: Final = 1e-6
+"""Weights are compared in steps of this, so that the last bits of a sum decide no order."""
+
+
+@dataclass(frozen=True, slots=True)
+class WeighedReason:
+    """A reason and by how much it moved the log-odds against the applicant; above zero."""
+
+    code: str
+    zh: str
+    en: str
+    weight: float
+
+
+class ReasonBook:
+    """The reasons that a model's features belong to: those of the catalogue, or the columns themselves."""
+
+    def __init__(self, model: ScoringModel) -> None:
+        """Sort the model's features by reason."""
+        found = [reason_of(given.name) or _reason_of_column(given.reads) for given in model.inputs]
+        self.reasons = sorted(set(found), key=lambda reason: reason.code)
+        places = {reason.code: place for place, reason in enumerate(self.reasons)}
+        self._place = np.array([places[reason.code] for reason in found], np.int64)
+        # What weighs against: risk for credit, a low response otherwise.
+        self._against = 1.0 if model.task == "credit" else -1.0
+
+    def reasons_for(self, contributions: Vector, most: int = MOST_REASONS) -> list[WeighedReason]:
+        """The reasons of one row from its contributions ``(k + 1,)``, the weightiest first.
+
+        Contributions of features with one reason are added up first: thirteen windows of late payments are one reason,
+        and a little moved from one window to the next moves nothing.
+        """
+        weights = self._against * np.bincount(self._place, contributions[:-1], len(self.reasons))
+        steps = np.rint(weights / _STEP).astype(np.int64)
+        order = sorted(range(len(self.reasons)), key=lambda place: (-steps[place], self.reasons[place].code))
+        return [
+            WeighedReason(
+                self.reasons[place].code, self.reasons[place].zh, self.reasons[place].en, float(weights[place])
+            )
+            for place in order[:most]
+            if weights[place] >= _LEAST_WEIGHT
+        ]
+
+
+def _reason_of_column(columns: Sequence[str]) -> Reason:
+    """A column that no catalogue knows speaks for itself; a series is one reason."""
+    name = columns[0]
+    return Reason(f"column:{name}", f"{name} 的取值", f"The value of {name}")
