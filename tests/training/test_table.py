@@ -132,7 +132,8 @@ def test_series_are_columns_that_differ_in_the_number_they_end_in() -> None:
     ("target", "positive", "event"),
     [
         (["yes", "no"], None, "yes"), ([True, False], None, "true"), ([1.0, 0.0], None, "1"),
-        (["bad", "good"], None, "bad"), ([1, 2], "2", "2"), (["违约", "正常"], None, "违约"), (["paid", "late", "lost"], "lost", "lost"),
+        (["bad", "good"], None, "bad"), ([1, 2], "2", "2"), (["违约", "正常"], None, "违约"),
+        (["paid", "late", "lost"], "lost", "lost"),
     ],
 )  # fmt: skip
 def test_the_event_is_the_value_that_says_so_or_that_is_named(

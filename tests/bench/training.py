@@ -1,0 +1,247 @@
+"""How good the models are and how fast they explain themselves, against other ways: ``make bench-training``.
+
+Each part prints a line to standard error when it is done; all of it is JSON at the end. Models are compared on the same
+folds in the same run. The real files are taken from where the tests take them, and a part without its file says so.
+"""
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+import lightgbm as lgb
+import numpy as np
+import numpy.typing as npt
+from catboost import CatBoostClassifier
+from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import StratifiedKFold
+
+from group.libraries import prepare_libraries
+
+prepare_libraries()
+
+from group.settings import load_settings  # noqa: E402
+from tests.bench.timing import medians, ratio  # noqa: E402
+from tests.conftest import REAL_DATA  # noqa: E402
+from training import BoosterParameters, Explainer, LocalGrowth, RayGrowth, performance, ray_session  # noqa: E402
+from training.growth import TrainingRows, grown_model  # noqa: E402
+from training.scorecard import fit_scorecard  # noqa: E402
+from training.table import TableFrame, TableRequest, read_training_table, table_parameters  # noqa: E402
+from training.validation.reliability import calibration_line  # noqa: E402
+
+Matrix = npt.NDArray[np.float64]
+Vector = npt.NDArray[np.float64]
+Chosen = npt.NDArray[np.bool_]
+
+PLAIN: Final[dict[str, Any]] = {
+    "objective": "binary",
+    "num_leaves": 15,
+    "learning_rate": 0.03,
+    "verbosity": -1,
+    "seed": 0,
+}
+PLAIN_TREES: Final = 300
+
+
+def ours(frame: TableFrame, fit: Chosen, test: Chosen) -> Vector:
+    """The recipe of ``jinkong train table``, early stopping and calibration included, on the rows ``fit`` alone."""
+    categorical = tuple(place for place, given in enumerate(frame.inputs) if given.kind == "category")
+    folds = np.arange(int(fit.sum())) % 5
+    training = TrainingRows(frame.rows[fit], frame.labels[fit], folds, categorical=categorical)
+    parameters = table_parameters(frame)
+    grown = grown_model(training, frame.inputs, frame.directions, parameters, threads=2, growth=LocalGrowth())
+    return grown.model.probability(frame.rows[test])
+
+
+def plain_lightgbm(frame: TableFrame, fit: Chosen, test: Chosen) -> Vector:
+    """LightGBM with 300 trees of 15 leaves on the columns as they stand."""
+    rows, categorical = as_they_stand(frame)
+    data = lgb.Dataset(rows[fit], frame.labels[fit], categorical_feature=categorical)
+    return np.asarray(lgb.train(PLAIN, data, PLAIN_TREES).predict(rows[test]))
+
+
+def catboost_defaults(frame: TableFrame, fit: Chosen, test: Chosen) -> Vector:
+    """CatBoost as it comes, told which columns are categories."""
+    rows, categorical = as_they_stand(frame)
+    columns = [
+        np.nan_to_num(rows[:, place], nan=-1).astype(np.int64) if place in categorical else rows[:, place]
+        for place in range(rows.shape[1])
+    ]
+    import pandas as pd
+
+    whole = pd.DataFrame(dict(enumerate(columns)))
+    model = CatBoostClassifier(verbose=0, random_seed=0, thread_count=2, allow_writing_files=False)
+    model.fit(whole[fit], frame.labels[fit], cat_features=categorical or None)
+    return np.asarray(model.predict_proba(whole[test])[:, 1])
+
+
+def scorecard(frame: TableFrame, fit: Chosen, test: Chosen) -> Vector:
+    """OptBinning's scorecard on the same columns as our model."""
+    return fit_scorecard(frame.rows[fit], frame.labels[fit], frame.inputs, frame.directions).probability(
+        frame.rows[test]
+    )
+
+
+def as_they_stand(frame: TableFrame) -> tuple[Matrix, list[int]]:
+    """The file's own columns, without what we make of series, and which are categories."""
+    own = [place for place, given in enumerate(frame.inputs) if given.kind != "series"]
+    categorical = [number for number, place in enumerate(own) if frame.inputs[place].kind == "category"]
+    return frame.rows[:, own], categorical
+
+
+Contender = Callable[[TableFrame, Chosen, Chosen], Vector]
+CONTENDERS: Final[dict[str, Contender]] = {
+    "ours": ours,
+    "plain_lightgbm": plain_lightgbm,
+    "catboost_defaults": catboost_defaults,
+    "optbinning_scorecard": scorecard,
+}
+
+
+def cross_validated(frame: TableFrame) -> dict[str, float]:
+    """Mean AUC of each contender over the same five shuffled folds."""
+    found: dict[str, list[float]] = {name: [] for name in CONTENDERS}
+    for fit_rows, test_rows in StratifiedKFold(5, shuffle=True, random_state=0).split(frame.rows, frame.labels):
+        fit, test = (np.isin(np.arange(len(frame.labels)), rows) for rows in (fit_rows, test_rows))
+        for name, contender in CONTENDERS.items():
+            found[name].append(float(roc_auc_score(frame.labels[test], contender(frame, fit, test))))
+    return {name: float(np.mean(aucs)) for name, aucs in found.items()}
+
+
+def uci() -> dict[str, Any]:
+    """UCI credit cards, five-fold cross-validation."""
+    frame = read_training_table(TableRequest(REAL_DATA / "uci_credit_card.csv.gz", "DID_DEFAULT_PAYMENT"))
+    return {"auc": cross_validated(frame), "wanted": "ours at least 0.787, and ahead of the others"}
+
+
+def bank() -> dict[str, Any]:
+    """UCI bank marketing without the length of the call: five random folds, and the latest fifth."""
+    request = TableRequest(
+        REAL_DATA / "bank_marketing.csv.gz", "y", task="response", drop=("duration",), ordered=True
+    )  # fmt: skip
+    frame = read_training_table(request)
+    latest = {
+        name: float(roc_auc_score(frame.labels[frame.test], contender(frame, ~frame.test, frame.test)))
+        for name, contender in CONTENDERS.items()
+    }
+    wanted = "ours at least 0.81 on random folds, and ahead of plain LightGBM on the latest fifth"
+    return {"auc_random_folds": cross_validated(frame), "auc_latest_fifth": latest, "wanted": wanted}
+
+
+def reasons(rounds: int) -> dict[str, Any]:
+    """Exact SHAP values of one row and of ten thousand: LightGBM's ``pred_contrib=True`` over ours, values equal."""
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(40_000, 60))
+    rows[rng.random(rows.shape) < 0.1] = np.nan
+    known = np.nan_to_num(rows)
+    target = known[:, :12] @ rng.normal(size=12) + known[:, 0] * known[:, 1] + rng.normal(size=40_000) > 0
+    parameters = {"objective": "binary", "num_leaves": 31, "learning_rate": 0.05, "verbosity": -1, "num_threads": 2}
+    booster = lgb.train(parameters, lgb.Dataset(rows, target.astype(float)), 300)
+    began = time.perf_counter()
+    explainer = Explainer(booster)
+    made = time.perf_counter() - began
+    result: dict[str, Any] = {
+        "trees": 300,
+        "leaves": 31,
+        "features": 60,
+        "seconds_to_make": made,
+        "wanted": "at least 10",
+    }
+    result["table_megabytes"] = explainer.table_bytes / 2**20
+    for name, asked, repeats in (("one_row", rows[:1], 20 * rounds), ("ten_thousand_rows", rows[:10_000], rounds)):
+        theirs, own = booster.predict(asked, pred_contrib=True), explainer.contributions(asked, threads=2)
+        times = medians(
+            repeats,
+            pred_contrib=partial(booster.predict, asked, pred_contrib=True),
+            ours=partial(explainer.contributions, asked, threads=2),
+        )
+        result[name] = {
+            "largest_difference": float(np.abs(theirs - own).max()),
+            "times_as_fast": ratio(times, "pred_contrib", "ours"),
+            "median_seconds": {side: found["median"] for side, found in times.items()},
+        }
+    return result
+
+
+def parallel(rounds: int, rows: int = 1_000_000, columns: int = 40) -> dict[str, Any]:
+    """One LightGBM model on a million rows: data-parallel on two Ray workers over one process with two threads."""
+    rng = np.random.default_rng(1)
+    data = rng.normal(size=(rows + 100_000, columns))
+    odds = data[:, :10] @ rng.normal(size=10) - 2.0
+    labels = (rng.random(len(data)) < 1 / (1 + np.exp(-odds))).astype(float)
+    training = TrainingRows(data[:rows], labels[:rows], np.zeros(rows, np.int64))
+    lightgbm = BoosterParameters(num_leaves=31).for_lightgbm([0] * columns, 2)
+    settings = load_settings({"JINKONG_TRAINING_WORKERS": "2"})
+    found: dict[str, list[float]] = {"ray_seconds": [], "one_process_seconds": [], "ray_auc": [], "one_process_auc": []}
+    with tempfile.TemporaryDirectory() as scratch, ray_session(settings):
+        # The first run starts the workers' processes: Ray is up from then on.
+        RayGrowth(2, Path(scratch)).on_all(training, lightgbm, 2)
+        for _ in range(rounds):
+            for side, growth in (("ray", RayGrowth(2, Path(scratch))), ("one_process", LocalGrowth())):
+                began = time.perf_counter()
+                booster = growth.on_all(training, lightgbm, 100)
+                found[f"{side}_seconds"].append(time.perf_counter() - began)
+                scores = booster.predict(data[rows:], raw_score=True)
+                found[f"{side}_auc"].append(float(roc_auc_score(labels[rows:], scores)))
+    middle = {name: float(np.median(values)) for name, values in found.items()}
+    return middle | {
+        "rows": rows, "auc_difference": abs(middle["ray_auc"] - middle["one_process_auc"]),
+        "wall_time_over_one_process": middle["ray_seconds"] / middle["one_process_seconds"],
+        "wanted": "AUC within 0.002, wall time at most 1.5 times",
+    }  # fmt: skip
+
+
+def simulated(seed: int | None = None, size: str = "small") -> dict[str, Any]:
+    """The credit model on a simulated group: its share of the oracle's Gini, and its calibration out of time."""
+    import polars as pl
+
+    from features.sources.deliveries import DEFAULT_SEED
+    from pipelines.workspace import Workspace
+    from tests.bench.credit import measure
+
+    with tempfile.TemporaryDirectory(prefix="jinkong-bench-") as home:
+        compared = measure(home, size, DEFAULT_SEED if seed is None else seed)
+        tested = pl.read_parquet(Workspace.of(load_settings({"JINKONG_HOME": home})).test_pd)
+    labels, probability = tested["defaulted"].cast(pl.Float64).to_numpy(), tested["probability"].to_numpy()
+    slope, _ = calibration_line(labels, probability)
+    wanted = "share of the oracle's Gini at least 0.9, calibration slope from 0.9 to 1.1"
+    return compared | {
+        "calibration_slope": slope, "auc": performance(labels, probability).auc, "size": size, "wanted": wanted
+    }  # fmt: skip
+
+
+def main() -> None:
+    """Measure and print JSON."""
+    arguments = argparse.ArgumentParser(description=__doc__)
+    parts: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
+        "uci": lambda _: uci(),
+        "bank": lambda _: bank(),
+        "reasons": lambda chosen: reasons(chosen.rounds),
+        "parallel": lambda chosen: parallel(chosen.rounds),
+        "simulated": lambda chosen: simulated(chosen.seed, chosen.size),
+    }
+    arguments.add_argument("--only", choices=sorted(parts), nargs="+", default=list(parts))
+    arguments.add_argument("--rounds", type=int, default=5)
+    arguments.add_argument("--seed", type=int, default=None)
+    arguments.add_argument("--size", default="small")
+    chosen = arguments.parse_args()
+    warnings.simplefilter("ignore")
+    result: dict[str, Any] = {"benchmark": "training"}
+    for name in chosen.only:
+        needed = {"uci": "uci_credit_card.csv.gz", "bank": "bank_marketing.csv.gz"}.get(name)
+        if needed and not (REAL_DATA / needed).is_file():
+            result[name] = {"skipped": f"{needed} is not in {REAL_DATA}"}
+        else:
+            result[name] = parts[name](chosen)
+        print(json.dumps({name: result[name]}), file=sys.stderr, flush=True)  # noqa: T201 - progress
+    print(json.dumps(result, indent=2))  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()
