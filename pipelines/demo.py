@@ -135,12 +135,14 @@ def _score_parties(url: str, workspace: Workspace, settings: Settings) -> list[d
 
 
 def _tell_scores(console: Console, scores: list[dict[str, Any]]) -> None:
-    table = Table("company", "party", "PD", "score", title="ten parties, scored over HTTP", title_justify="left")
+    columns = ("company", "party", "PD", "score", "grade", "what weighs most")
+    table = Table(*columns, title="ten parties, scored over HTTP", title_justify="left")
     for column in (2, 3):
         table.columns[column].justify = "right"
     for score in scores:
         pd = f"{score['probability_of_default']:.2%}"
-        table.add_row(score["legal_entity"], score["party_id"], pd, str(score["score"]))
+        reason = score["reasons"][0]["zh"] if score["reasons"] else ""
+        table.add_row(score["legal_entity"], score["party_id"], pd, str(score["score"]), score["grade"], reason)
     console.print()
     console.print(table)
 

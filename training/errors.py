@@ -11,6 +11,10 @@ class TooFewDefaults(TrainingError, InputError):
     """A frame with so few defaults (or none) that no model can be fitted or judged on it."""
 
 
+class TooFewContacts(TrainingError, InputError):
+    """Contacts that were not held out at random, or so few that nothing can be told of what a contact causes."""
+
+
 class NoChampion(TrainingError, Unavailable):
     """The registry has no model that may be served."""
 

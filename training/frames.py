@@ -241,6 +241,11 @@ def data_hash(frame: pl.DataFrame) -> str:
     return digest.hexdigest()
 
 
+def party_tickets(party_ids: pl.Series) -> npt.NDArray[np.int64]:
+    """A whole number ``(n,)`` for each party, by which it is dealt to a fold."""
+    return party_ids.map_elements(_ticket, return_dtype=pl.Int64).to_numpy()
+
+
 def _ticket(party_id: str) -> int:
     """A whole number that depends on the party alone, not on the run, the machine or the library's version."""
     return int.from_bytes(hashlib.blake2b(party_id.encode(), digest_size=6).digest())

@@ -26,7 +26,7 @@ from group.libraries import prepare_libraries
 
 prepare_libraries()
 
-from group.settings import load_settings  # noqa: E402
+from group.settings import Settings, load_settings  # noqa: E402
 from tests.bench.timing import medians, ratio  # noqa: E402
 from tests.conftest import REAL_DATA  # noqa: E402
 from training import BoosterParameters, Explainer, LocalGrowth, RayGrowth, performance, ray_session  # noqa: E402
@@ -207,12 +207,36 @@ def simulated(seed: int | None = None, size: str = "small") -> dict[str, Any]:
 
     with tempfile.TemporaryDirectory(prefix="jinkong-bench-") as home:
         compared = measure(home, size, DEFAULT_SEED if seed is None else seed)
-        tested = pl.read_parquet(Workspace.of(load_settings({"JINKONG_HOME": home})).test_pd)
+        settings = load_settings({"JINKONG_HOME": home})
+        tested = pl.read_parquet(Workspace.of(settings).test_pd)
+        moved = uplift_of(settings)
     labels, probability = tested["defaulted"].cast(pl.Float64).to_numpy(), tested["probability"].to_numpy()
     slope, _ = calibration_line(labels, probability)
     wanted = "share of the oracle's Gini at least 0.9, calibration slope from 0.9 to 1.1"
     return compared | {
-        "calibration_slope": slope, "auc": performance(labels, probability).auc, "size": size, "wanted": wanted
+        "calibration_slope": slope, "auc": performance(labels, probability).auc, "size": size, "wanted": wanted,
+        "uplift": moved,
+    }  # fmt: skip
+
+
+def uplift_of(settings: Settings) -> dict[str, Any]:
+    """The chosen learner of uplift on the latest campaigns, against the simulation's own uplifts."""
+    import polars as pl
+
+    from features import open_store, service_features
+    from pipelines.workspace import Workspace
+    from training.uplift import chosen_uplift_model, qini_of_truth, uplift_frame
+
+    workspace, store = Workspace.of(settings), open_store(settings)
+    frame = uplift_frame(store, workspace.canonical, tuple(service_features(store)))
+    choice, test = chosen_uplift_model(frame, settings.threads), frame.part("test")
+    truth = pl.read_parquet(workspace.truth / "uplift" / "*.parquet")
+    keys = ["legal_entity", "customer_id", "campaign_id"]
+    true = test.rows.join(truth, on=keys, how="left", maintain_order="left")["uplift"].to_numpy()
+    share = qini_of_truth(choice.uplift(test.matrix), true) / qini_of_truth(true, true)
+    return {
+        "learner": choice.learner, "qini_when_choosing": choice.chosen_by, "qini_on_test": choice.test,
+        "share_of_oracle_qini": share, "contacts": len(frame.rows), "wanted": "share of the oracle's Qini at least 0.7",
     }  # fmt: skip
 
 
