@@ -61,3 +61,7 @@ class NoEarlierChampion(TrainingError, InputError):
 
 class UnusableTable(TrainingError, InputError):
     """A flat table that cannot be trained on, or not as it was asked."""
+
+
+class InvalidTerms(TrainingError, InputError):
+    """Terms of a product, or caps on offers, that contradict themselves."""
