@@ -45,3 +45,15 @@ class Silence:
     def bar(self, description: str, total: float | None) -> AbstractContextManager[Callable[[float], None]]:  # noqa: ARG002
         """Nothing; what it yields does nothing."""
         return nullcontext(lambda _amount: None)
+
+
+def as_steps(advance: Callable[[float], None]) -> Callable[[float], None]:
+    """From shares that are done to steps between them."""
+    told = 0.0
+
+    def progress(share: float) -> None:
+        nonlocal told
+        advance(share - told)
+        told = share
+
+    return progress

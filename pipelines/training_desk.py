@@ -18,11 +18,19 @@ train_app = typer.Typer(
 )
 
 
+TuneOption = Annotated[
+    float, typer.Option(min=0, max=10_000, help="minutes to search for better parameters first (Ray Tune, Optuna)")
+]
+ResumeOption = Annotated[bool, typer.Option("--resume", help="go on with a search that was stopped")]
+
+
 @train_app.callback()
 def train(
     context: typer.Context,
     again: Annotated[bool, typer.Option("--again", help="even if nothing has changed")] = False,  # noqa: FBT002
     by: Annotated[str | None, typer.Option(help="who trains, if not this user", show_default=False)] = None,
+    tune: TuneOption = 0.0,
+    resume: ResumeOption = False,  # noqa: FBT002
 ) -> None:
     """Train the credit model of the group, unless a command below is named."""
     if context.invoked_subcommand is not None:
@@ -34,7 +42,9 @@ def train(
 
     settings = load_settings()
     with working(settings):
-        record = train_credit(settings, reporter(), again=again, trained_by=by)
+        record = train_credit(
+            settings, reporter(), again=again, trained_by=by, tune_minutes=tune, resume=resume
+        )  # fmt: skip
         tell_training(console(), record)
         model = record.facts["model"]
         try:
@@ -85,6 +95,8 @@ def table(
     sheet: Annotated[str | None, typer.Option(help="of a workbook; the first if not given", show_default=False)] = None,
     name: Annotated[str | None, typer.Option(help="of the model; the file's if not given", show_default=False)] = None,
     by: Annotated[str | None, typer.Option(help="who trains, if not this user", show_default=False)] = None,
+    tune: TuneOption = 0.0,
+    resume: ResumeOption = False,  # noqa: FBT002
 ) -> None:
     """Train on any flat file: it is told how each column was read, and the model gets the same report as any other.
 
@@ -106,7 +118,9 @@ def table(
     with working(settings):
         frame = read_table_for(request, reporter())
         tell_readings(console(), frame)
-        trained = train_table(settings, frame, request, reporter(), name=name, trained_by=by)
+        trained = train_table(
+            settings, frame, request, reporter(), name=name, trained_by=by, tune_minutes=tune, resume=resume
+        )
         tell_trained_table(console(), trained)
     if trained.candidate.validation.may_become_champion:
         tell_awaiting(console(), trained.registered.name, trained.registered.version)

@@ -73,6 +73,16 @@ class Workspace:
         return self.training / "frame.parquet"
 
     @property
+    def parameters(self) -> Path:
+        """What the last search chose for the credit model's trees."""
+        return self.training / "parameters.json"
+
+    @property
+    def tuning(self) -> Path:
+        """Searches for parameters, a folder each; one that was stopped goes on there."""
+        return self.home / "tuning"
+
+    @property
     def test_pd(self) -> Path:
         """PDs and outcomes of the test fold."""
         return self.training / "test_pd.parquet"

@@ -24,6 +24,7 @@ from .errors import UnusableTable as UnusableTable
 from .errors import WrongInput as WrongInput
 from .frames import labels as labels
 from .frames import matrix as matrix
+from .frames import severities as severities
 from .growth import BoosterParameters as BoosterParameters
 from .growth import LocalGrowth as LocalGrowth
 from .model import MODEL_NAME as MODEL_NAME
@@ -87,6 +88,7 @@ __all__ = [
     "report_page",
     "roll_back",
     "score_points",
+    "severities",
     "train_credit_candidate",
     "unmet_limits",
     "versions",

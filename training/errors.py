@@ -65,3 +65,7 @@ class UnusableTable(TrainingError, InputError):
 
 class InvalidTerms(TrainingError, InputError):
     """Terms of a product, or caps on offers, that contradict themselves."""
+
+
+class NothingTried(TrainingError, InputError):
+    """A search for parameters that could not try any to the end."""

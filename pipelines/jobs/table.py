@@ -4,8 +4,9 @@ import getpass
 from dataclasses import dataclass
 
 from group.settings import Settings
-from pipelines.jobs.training import as_steps, keep_report
-from pipelines.progress import Reporter
+from pipelines.jobs.training import keep_report
+from pipelines.jobs.tuning import tune_table
+from pipelines.progress import Reporter, as_steps
 from pipelines.workspace import Workspace
 from training import (
     Candidate,
@@ -58,8 +59,13 @@ def train_table(
     *,
     name: str | None = None,
     trained_by: str | None = None,
+    tune_minutes: float = 0.0,
+    resume: bool = False,
 ) -> TrainedTable:
     """Train on a table that was read, and register the model with its report.
+
+    With ``tune_minutes``, parameters are searched for that long first; ``resume`` goes on with a search that was
+    stopped.
 
     It grows in this process, or on Ray where the settings name a cluster or several workers.
 
@@ -71,6 +77,8 @@ def train_table(
     with reporter.bar("asking the registry", None):
         rival = _champion(settings, called)
     parameters = table_parameters(frame)
+    if tune_minutes:
+        parameters = tune_table(settings, called, frame, reporter, tune_minutes, resume=resume).best
     by = trained_by or getpass.getuser()
 
     def trained(growth: Growth) -> Candidate:

@@ -1,14 +1,15 @@
 """Job: from features to a credit candidate in the registry, with all that it is judged by."""
 
 import getpass
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any, Final
 
 from features import ContractBroken, open_store, read_manifest, risk_directions, service_features, snapshot_instants
 from group.settings import Settings
 from pipelines.jobs import features
-from pipelines.progress import Reporter
+from pipelines.jobs.tuning import chosen_parameters, tune_credit
+from pipelines.progress import Reporter, as_steps
 from pipelines.steps import StepRecord, fingerprint, last_record, run_step
 from pipelines.workspace import Workspace
 from training import (
@@ -44,7 +45,13 @@ class CandidateRejected(TrainingError):
 
 
 def train_credit(
-    settings: Settings, reporter: Reporter, *, again: bool = False, trained_by: str | None = None
+    settings: Settings,
+    reporter: Reporter,
+    *,
+    again: bool = False,
+    trained_by: str | None = None,
+    tune_minutes: float = 0.0,
+    resume: bool = False,
 ) -> StepRecord:
     """Train on Ray, validate, and register; who may be champion is somebody else's decision (``training.approve``).
 
@@ -58,6 +65,8 @@ def train_credit(
         reporter: is told how far it is.
         again: train even if nothing has changed.
         trained_by: on record as who trained; whoever runs this if None.
+        tune_minutes: search for parameters that long first, and keep them for later trainings; 0 for no search.
+        resume: go on with a search that was stopped.
 
     Raises:
         CandidateRejected: the candidate is in the registry, but cannot become champion.
@@ -69,7 +78,12 @@ def train_credit(
     built = last_record(workspace, features.STEP)
     if built is None:
         raise ContractBroken(f"{workspace.home} has no features; run `jinkong features` first.")
-    parameters = BoosterParameters()
+    if tune_minutes:
+        frame = _frame(settings, workspace, reporter)
+        tune_credit(
+            settings, frame, risk_directions(list(frame.features)), reporter, tune_minutes, resume=resume
+        )  # fmt: skip
+    parameters = chosen_parameters(workspace)
     wanted = fingerprint(
         built.fingerprint, parameters, settings.training_workers, code=("training", "features", "group")
     )
@@ -120,18 +134,6 @@ def keep_report(workspace: Workspace, registered: RegisteredModel, page: str) ->
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(page)
     return str(path)
-
-
-def as_steps(advance: Callable[[float], None]) -> Callable[[float], None]:
-    """From shares that are done to steps between them."""
-    told = 0.0
-
-    def progress(share: float) -> None:
-        nonlocal told
-        advance(share - told)
-        told = share
-
-    return progress
 
 
 def _is_registered(model: Mapping[str, str], settings: Settings) -> bool:

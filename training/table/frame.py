@@ -50,6 +50,7 @@ class TableFrame:
         directions: 1, -1 or 0 for each.
         test: which rows are the test.
         folds: of all rows; those of the test do not count.
+        order: a number for each row that grows with time, where that is known; else the order is random.
         months: of each row, empty without a time.
         protected: sex, age band and region, as far as columns are named so.
         readings: how each column of the file was read.
@@ -66,6 +67,7 @@ class TableFrame:
     directions: tuple[int, ...]
     test: npt.NDArray[np.bool_]
     folds: Integers
+    order: Vector
     months: Texts
     protected: Mapping[str, Texts]
     readings: tuple[Reading, ...]
@@ -105,6 +107,7 @@ def read_training_table(request: TableRequest) -> TableFrame:
         directions=_directions([given.name for given in inputs], request),
         test=test,
         folds=training_folds(labels, test, tickets_of(table, request), request),
+        order=tickets_of(table, request).astype(np.float64) if order is None else order,
         months=_months(days),
         protected=_protected(table, notes),
         readings=tuple(notes.readings),
