@@ -28,13 +28,23 @@ Chosen = npt.NDArray[np.bool_]
 
 _FIRST_CUT: Final = 0.4
 _LEAST_EVENTS: Final = 10
+_BOUNDS: Final[dict[str, tuple[float, float]]] = {
+    "learning_rate": (0.01, 0.3),
+    "num_leaves": (2, 64),
+    "min_data_in_leaf": (2, 1_000),
+    "feature_fraction": (0.05, 1.0),
+    "bagging_fraction": (0.3, 1.0),
+    "lambda_l2": (0.01, 200.0),
+}
+"""Between which a search looks. Those that count by factors are searched by their logarithm."""
+
 _SPACE: Final[dict[str, Any]] = {
-    "learning_rate": tune.loguniform(0.015, 0.1),
-    "num_leaves": tune.randint(4, 48),
-    "min_data_in_leaf": tune.lograndint(20, 600),
-    "feature_fraction": tune.uniform(0.1, 0.9),
-    "bagging_fraction": tune.uniform(0.5, 0.95),
-    "lambda_l2": tune.loguniform(0.1, 100.0),
+    "learning_rate": tune.loguniform(*_BOUNDS["learning_rate"]),
+    "num_leaves": tune.lograndint(2, 65),
+    "min_data_in_leaf": tune.lograndint(2, 1_001),
+    "feature_fraction": tune.uniform(*_BOUNDS["feature_fraction"]),
+    "bagging_fraction": tune.uniform(*_BOUNDS["bagging_fraction"]),
+    "lambda_l2": tune.loguniform(*_BOUNDS["lambda_l2"]),
 }
 
 
@@ -96,7 +106,7 @@ def tune_parameters(
     most_trials: int = 1_000,
     progress: Callable[[float, Tried], None] = lambda _share, _best: None,
 ) -> Tuning:
-    """Search within a budget of minutes; ``start`` is the first trial, so the best is never worse than it.
+    """Search within a budget of minutes; ``start`` is the first trial, as near as the bounds let it.
 
     Args:
         training: rows, labels, targets.
@@ -156,7 +166,7 @@ def _tuner(
     shutil.rmtree(path, ignore_errors=True)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     search = OptunaSearch(
-        metric="loss", mode="min", seed=start.seed, points_to_evaluate=[{name: getattr(start, name) for name in _SPACE}]
+        metric="loss", mode="min", seed=start.seed, points_to_evaluate=[_nearest_to(start)]
     )  # fmt: skip
     return tune.Tuner(
         trainable,
@@ -168,6 +178,14 @@ def _tuner(
         ),
         run_config=tune.RunConfig(name=path.name, storage_path=str(path.parent), callbacks=[watcher], verbose=0),
     )  # fmt: skip
+
+
+def _nearest_to(start: BoosterParameters) -> dict[str, Any]:
+    """The start as a point of the space."""
+    return {
+        name: type(getattr(start, name))(min(max(getattr(start, name), low), high))
+        for name, (low, high) in _BOUNDS.items()
+    }
 
 
 def _can_judge(training: TrainingRows, fold: TimeFold) -> bool:

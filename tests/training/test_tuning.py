@@ -15,7 +15,7 @@ from training.growth import TrainingRows
 from training.tuning import Tried, time_folds, tune_parameters
 
 CLUMSY = BoosterParameters(
-    learning_rate=0.1, num_leaves=47, min_data_in_leaf=20, feature_fraction=0.9, lambda_l2=0.1, max_trees=120,
+    learning_rate=0.9, num_leaves=64, min_data_in_leaf=2, feature_fraction=1.0, lambda_l2=0.0, max_trees=120,
     stop_after=15,
 )  # fmt: skip
 
@@ -59,11 +59,13 @@ def test_a_search_is_better_than_where_it_began_and_goes_on_where_it_stopped(a_s
         assert best.folds == len(folds)
 
     first = tune_parameters(
-        training, folds, CLUMSY, [0] * 12, minutes=0.4, folder=tmp_path / "search", concurrent=2, most_trials=10,
+        training, folds, CLUMSY, [0] * 12, minutes=1.5, folder=tmp_path / "search", concurrent=2, most_trials=8,
         progress=progress,
     )  # fmt: skip
     whole = [one for one in first.tried if one.folds == len(folds)]
-    [began] = [one for one in first.tried if one.parameters == CLUMSY]
+    # What lies beyond the bounds is begun at them.
+    [began] = [one for one in first.tried if (one.parameters.learning_rate, one.parameters.num_leaves) == (0.3, 64)]
+    assert (began.parameters.lambda_l2, began.parameters.min_data_in_leaf) == (0.01, 2)
     assert whole[0].loss < began.loss
     assert first.best == whole[0].parameters
     assert [one.loss for one in whole] == sorted(one.loss for one in whole)
