@@ -136,8 +136,9 @@ def who_they_are(canonical: Path, frame: pl.DataFrame) -> pl.DataFrame:
     )
 
 
+# Materialised, so that no plan joins rows and customers by their company alone before it knows the party.
 _WHO_SQL: Final = """
-WITH records AS (
+WITH records AS MATERIALIZED (
     SELECT customers.*, parties.party_id
     FROM read_parquet($customers) AS customers
     JOIN read_parquet($parties) AS parties USING (legal_entity, customer_id)
