@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from training.calibration import Calibration
-from training.inputs import Input, Value
+from training.inputs import Input, Value, numbers
 
 Matrix = npt.NDArray[np.float64]
 Vector = npt.NDArray[np.float64]
@@ -74,9 +74,16 @@ class ScoringModel:
     def from_texts(cls, booster: str, parameters: str) -> Self:
         """The model that ``to_texts`` wrote; its predictions are equal to the bit."""
         content = json.loads(parameters)
+        if "inputs" not in content:
+            return cls(lgb.Booster(model_str=booster), numbers(content["features"]), _platts_scaling(content))
         return cls(
             lgb.Booster(model_str=booster),
             tuple(Input.of_json(given) for given in content["inputs"]),
             Calibration.of_json(content["calibration"]),
             content["task"],
         )
+
+
+def _platts_scaling(content: Mapping[str, Any]) -> Calibration:
+    """The calibration of models before there were inputs: log-odds are ``slope · score + intercept``."""
+    return Calibration("beta", content["slope"], content["slope"], content["intercept"])

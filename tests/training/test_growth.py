@@ -1,5 +1,6 @@
 """A grown model: monotone, calibrated, stored as text."""
 
+import json
 import re
 from collections.abc import Sequence
 
@@ -76,6 +77,15 @@ def test_the_stored_texts_give_the_same_bits_back(model: ScoringModel) -> None:
     rows = rows_of(2_000, 3).rows
     assert again.features == model.features
     assert again.probability(rows).tobytes() == model.probability(rows).tobytes()
+
+
+def test_a_model_that_an_earlier_version_stored_is_read_as_what_it_was(model: ScoringModel) -> None:
+    earlier = json.dumps({"features": list(FEATURES), "slope": 1.2, "intercept": -0.4})
+    read = ScoringModel.from_texts(model.to_texts()[0], earlier)
+    rows = rows_of(500, 7).rows
+    wanted = 1 / (1 + np.exp(-(1.2 * model.raw_scores(rows) - 0.4)))
+    assert read.features == FEATURES
+    assert np.allclose(read.probability(rows), wanted, rtol=1e-12)
 
 
 def test_one_row_is_scored_as_it_is_among_others(model: ScoringModel) -> None:
