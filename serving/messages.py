@@ -10,7 +10,7 @@ from training import MODEL_NAME
 LegalEntityCode = Literal["credit", "guarantee", "leasing", "factoring", "consumer", "supply_chain"]
 
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
-"""A JSON number. A text that looks like one, true and false, NaN and infinities are refused."""
+"""A JSON number; NaN and infinities are refused."""
 
 Text = Annotated[str, Field(strict=True, max_length=200)]
 

@@ -92,6 +92,9 @@ class Scorer:
         faults |= {
             name: f"is no feature of the model{self._nearest(name)}" for name in features if name not in self._columns
         }
+        if self._reader is not None:
+            # The group's own features are numbers; a table's column may hold true and false.
+            faults |= {name: "is not a number" for name, value in features.items() if isinstance(value, bool)}
         if faults:
             raise WrongFeatureRow(faults)
         try:

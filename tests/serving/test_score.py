@@ -116,8 +116,6 @@ def test_an_unknown_party_is_not_found_and_neither_is_another_companys(
         ({"legal_entity": "credit", "party_id": "P" * 65}, "$.party_id", "at most 64 characters"),
         ({"legal_entity": "credit", "party_id": 7}, "$.party_id", "string"),
         ({"legal_entity": "credit", "party_id": "P1", "colour": "red"}, "$.colour", "not permitted"),
-        ({"legal_entity": "credit", "features": {"age_years": "41"}}, "$.features.age_years", "number"),
-        ({"legal_entity": "credit", "features": {"age_years": True}}, "$.features.age_years", "number"),
         ({"legal_entity": "credit", "features": [1, 2]}, "$.features", "dictionary"),
         ([], "$", "dictionary"),
     ],
@@ -146,6 +144,15 @@ def test_a_feature_row_that_is_not_the_models_names_every_feature_that_is_wrong(
         "$.features.age_years": "is missing; give null if it is unknown",
         "$.features.income_per_mouth": "is no feature of the model; the nearest is 'income_per_month'",
     }
+
+
+@pytest.mark.parametrize("value", ["41", True])
+def test_a_value_that_is_no_number_is_told_by_its_path(client: TestClient, value: Any) -> None:
+    row = dict.fromkeys(client.get("/v1/model").json()["features"], 1.0) | {"age_years": value}
+    answer = problem(
+        client.post("/v1/score", json={"legal_entity": "credit", "features": row}), 422, "wrong_feature_row"
+    )
+    assert answer["errors"] == [{"path": "$.features.age_years", "message": "is not a number"}]
 
 
 def test_an_answer_never_repeats_what_was_sent(client: TestClient) -> None:
