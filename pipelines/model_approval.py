@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 from group.database import migrate, open_database
 from group.settings import Settings
-from training import NoChampion, RegisteredModel, approve, latest_candidate, model_version, roll_back
+from training import NoChampion, RegisteredModel, approve, champion, latest_candidate, model_version, roll_back
 
 
 def approve_latest(
@@ -46,8 +46,6 @@ def roll_back_model(settings: Settings, name: str, *, by: str, reason: str) -> R
 
 
 def _is_champion(found: RegisteredModel, settings: Settings) -> bool:
-    from training import champion
-
     try:
         return champion(settings, found.name).version == found.version
     except NoChampion:

@@ -46,7 +46,9 @@ def score_file(
     found = model_version(version, settings, name) if version else champion(settings, name)
     table = read_table(file)
     encoded = encode_table(table, found.model)
-    explainer, book = Explainer(found.model.booster), ReasonBook(found.model)
+    # Tables of what leaves contribute are made for reasons alone.
+    explainer = Explainer(found.model.booster) if reasons else None
+    book = ReasonBook(found.model)
     answers = []
     with reporter.bar(f"scoring {file.name}", float(len(table))) as advance:
         for first in range(0, len(table), _ROWS_AT_ONCE):
@@ -56,7 +58,7 @@ def score_file(
             if found.model.task == "credit":
                 columns["score"] = pl.Series(score_points(probability))
                 columns["grade"] = pl.Series([grade_of(float(one)) for one in probability], dtype=pl.String)
-            if reasons:
+            if explainer is not None:
                 contributions = explainer.contributions(rows, threads=settings.threads)
                 words = [[reason.en for reason in book.reasons_for(row)] for row in contributions]
                 columns["reasons"] = pl.Series(["; ".join(row) for row in words], dtype=pl.String)
