@@ -189,6 +189,7 @@ def test_a_copy_of_the_target_is_left_out_and_a_near_copy_is_warned_of(tmp_path:
     frame = read(tmp_path, recovered=target * -3.5, outcome=outcome, near=near)
     assert "tells the target all by itself (AUC 1.0000)" in readings(frame)["recovered"]
     assert "tells the target all by itself" in readings(frame)["outcome"]
+    assert [warning for warning in frame.warnings if warning.startswith("'recovered' is left out: it tells")]
     assert not {"recovered", "outcome"} & {given.name for given in frame.inputs}
     assert [warning for warning in frame.warnings if "'near' alone has an AUC of 0.9" in warning]
     kept = read(tmp_path, {"keep": ("recovered",)}, recovered=target * -3.5)

@@ -156,7 +156,8 @@ def _columns(table: pl.DataFrame, request: TableRequest, labels: Vector, notes: 
         one = _without_copy(read_column(table[name], keep=kept, least_rows=least_rows), labels, keep=kept, notes=notes)
         notes.readings.append(one.reading)
         if one.reading.warning:
-            notes.warnings.append(f"'{name}': {one.reading.note}.")
+            left_out = " is left out" if one.values is None else ""
+            notes.warnings.append(f"'{name}'{left_out}: {one.reading.note}.")
         if one.values is not None:
             found.append(one)
     return found
