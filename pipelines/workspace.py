@@ -88,6 +88,11 @@ class Workspace:
         return self.training / "test_pd.parquet"
 
     @property
+    def unseen(self) -> Path:
+        """Raw scores that the training rows got from trees which never saw them."""
+        return self.training / "unseen.parquet"
+
+    @property
     def reports(self) -> Path:
         """Reports as HTML."""
         return self.home / "reports"

@@ -7,6 +7,7 @@ from .attribution import ReasonBook as ReasonBook
 from .attribution import WeighedReason as WeighedReason
 from .candidates import Candidate as Candidate
 from .credit import CreditFrame as CreditFrame
+from .credit import Origin as Origin
 from .credit import credit_frame as credit_frame
 from .credit import train_credit_candidate as train_credit_candidate
 from .distributed import RayGrowth as RayGrowth
@@ -56,6 +57,7 @@ __all__ = [
     "ModelTampered",
     "NoChampion",
     "NoEarlierChampion",
+    "Origin",
     "Performance",
     "PromotionRefused",
     "RayGrowth",

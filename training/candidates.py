@@ -13,6 +13,7 @@ from training.scorecard import Scorecard, fit_scorecard
 from training.validation import Challenger, ScoredRows, Validation, performance
 from training.validation.comparison import comparison
 from training.validation.report import ModelCard
+from training.validation.rows import Vector
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class Candidate:
         test: the test's rows with keys, outcome and ``probability``.
         scorecard: the challenger, if one could be fitted.
         tags: what else the registry shows of the run.
+        unseen: the training rows' keys with the ``raw_score`` of trees that never saw them, where the rows have keys.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Candidate:
     test: pl.DataFrame
     scorecard: Scorecard | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
+    unseen: pl.DataFrame | None = None
 
 
 def scorecard_challenger(
@@ -53,14 +56,16 @@ def scorecard_challenger(
         NothingToScore: no feature says anything.
     """
     card = fit_scorecard(training.rows, training.labels, grown.model.inputs, directions)
-    probability = card.probability(test.rows)
-    held = comparison(
-        test.labels, test.probability, probability, version="", selected_share=0.5,
-        less_is_better=grown.model.task == "credit",
-    )  # fmt: skip
     note = f"{len(card.features)} features, {len(card.table)} bins"
-    name = "评分卡 · scorecard (OptBinning)"
-    return card, Challenger(name, performance(test.labels, probability), held.gini_difference, held.p_value, note)
+    return card, challenger_on(test, "评分卡 · scorecard (OptBinning)", card.probability(test.rows), note)
+
+
+def challenger_on(test: ScoredRows, name: str, probability: Vector, note: str = "") -> Challenger:
+    """Another model's probabilities ``(n,)`` of the test's rows, held against those of the model."""
+    held = comparison(
+        test.labels, test.probability, probability, version="", selected_share=0.5, less_is_better=True
+    )  # fmt: skip
+    return Challenger(name, performance(test.labels, probability), held.gini_difference, held.p_value, note)
 
 
 def calibration_in_words(grown: Grown) -> str:

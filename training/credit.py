@@ -7,11 +7,18 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 from feast import FeatureStore
 
 from features import point_in_time_frame, risk_directions
-from training.candidates import Candidate, calibration_in_words, scorecard_challenger, trees_in_words
+from training.candidates import (
+    Candidate,
+    calibration_in_words,
+    challenger_on,
+    scorecard_challenger,
+    trees_in_words,
+)
 from training.frames import (
     Fold,
     Split,
@@ -20,6 +27,7 @@ from training.frames import (
     labels,
     long_run_default_rate,
     matrix,
+    products_held,
     severities,
     who_they_are,
     with_folds,
@@ -39,8 +47,8 @@ _EXAMPLE_ROWS: Final = 3
 class CreditFrame:
     """Labelled rows with their features as known at the time, and how they are divided.
 
-    ``rows`` has ``legal_entity, party_id, event_timestamp, defaulted, severity, fold, party_fold``, then
-    ``features`` in order.
+    ``rows`` has ``legal_entity, party_id, event_timestamp, defaulted, severity, fold, party_fold``, then who the party
+    was and what it held (``kind, sex, age_band, region, product``; no model reads these), then ``features`` in order.
     """
 
     rows: pl.DataFrame
@@ -69,57 +77,100 @@ def credit_frame(
     population = labelled_population(canonical, instants, horizon_months, observed_until)
     divided, split = with_folds(population, horizon_months)
     used = divided.filter(pl.col("fold") != "unused")
-    return CreditFrame(point_in_time_frame(store, used), tuple(features), split)
+    who = who_they_are(canonical, used).with_columns(products_held(canonical, used))
+    return CreditFrame(point_in_time_frame(store, used.hstack(who)), tuple(features), split)
+
+
+@dataclass(frozen=True)
+class Origin:
+    """For the record: where the data come from, who trains, and what the model is to be called."""
+
+    source: str
+    trained_by: str
+    name: str = MODEL_NAME
+    population: str = "Parties on a company's books and not in default at a month's start"
 
 
 def train_credit_candidate(
     frame: CreditFrame,
-    canonical: Path,
     parameters: BoosterParameters,
+    origin: Origin,
     *,
     threads: int,
     growth: Growth,
-    trained_by: str,
-    source: str,
     champion: tuple[str, ScoringModel] | None = None,
     progress: Callable[[float], None] = lambda _share: None,
 ) -> Candidate:
     """Train, judge on the test fold, and hold against the ``champion`` (its version and model) if there is one."""
-    train, test = frame.fold("train"), frame.fold("test")
-    directions = risk_directions(list(frame.features))
-    training = TrainingRows(
-        matrix(train, frame.features), labels(train), train["party_fold"].to_numpy(), severities(train)
-    )
+    training = credit_training_rows(frame)
     grown = grown_model(
         training,
         numbers(frame.features),
-        directions,
+        risk_directions(list(frame.features)),
         parameters,
         threads=threads,
         growth=growth,
-        long_run_rate=long_run_default_rate(train),
+        long_run_rate=long_run_default_rate(frame.fold("train")),
     )
     progress(0.5)
-    fitted = _scored(grown.model, train, canonical)
-    tested = _scored(grown.model, test, canonical)
-    scorecard, challenger = scorecard_challenger(grown, training, directions, tested)
-    progress(0.7)
+    return judged_candidate(
+        frame,
+        training,
+        grown,
+        parameters,
+        origin,
+        threads=threads,
+        champion=champion,
+        progress=lambda share: progress(0.5 + 0.5 * share),
+    )
+
+
+def credit_training_rows(frame: CreditFrame) -> TrainingRows:
+    """The training fold as trees are grown on."""
+    train = frame.fold("train")
+    return TrainingRows(
+        matrix(train, frame.features), labels(train), train["party_fold"].to_numpy(), severities(train)
+    )  # fmt: skip
+
+
+def judged_candidate(
+    frame: CreditFrame,
+    training: TrainingRows,
+    grown: Grown,
+    parameters: BoosterParameters,
+    origin: Origin,
+    *,
+    threads: int,
+    champion: tuple[str, ScoringModel] | None = None,
+    beside: tuple[str, ScoringModel] | None = None,
+    progress: Callable[[float], None] = lambda _share: None,
+) -> Candidate:
+    """A grown model with all its evidence; ``beside`` is another model of the same features, by what it is called."""
+    train, test = frame.fold("train"), frame.fold("test")
+    fitted, tested = _scored(grown.model, train), _scored(grown.model, test)
+    scorecard, challenger = scorecard_challenger(
+        grown, training, risk_directions(list(frame.features)), tested
+    )  # fmt: skip
+    challengers = [challenger]
+    if beside is not None:
+        challengers.insert(0, challenger_on(tested, beside[0], beside[1].probability(tested.rows)))
+    progress(0.4)
     validation = validate(
         grown.model,
         fitted,
         tested,
         threads=threads,
         champion=_rival(champion, test),
-        challengers=(challenger,),
-        progress=lambda share: progress(0.7 + 0.3 * share),
+        challengers=tuple(challengers),
+        progress=lambda share: progress(0.4 + 0.6 * share),
     )
     key = ["legal_entity", "party_id", "event_timestamp", "defaulted"]
     return Candidate(
-        name=MODEL_NAME,
+        name=origin.name,
         model=grown.model,
         parameters=parameters,
         validation=validation,
-        card=_card(frame, grown, parameters, trained_by, source),
+        card=_card(frame, grown, parameters, origin),
         pictures=validation_pictures(fitted, tested, validation),
         example=train.select(frame.features).head(_EXAMPLE_ROWS).to_pandas(),
         test=test.select(*key, probability=pl.Series(tested.probability)),
@@ -128,23 +179,24 @@ def train_credit_candidate(
             "split": frame.split.kind,
             "test_instants": ", ".join(f"{instant:%Y-%m-%d}" for instant in frame.split.test_instants),
         },
+        unseen=train.select(*key[:3], raw_score=pl.Series(grown.unseen)),
     )
 
 
-def _scored(model: ScoringModel, frame: pl.DataFrame, canonical: Path) -> ScoredRows:
+def _scored(model: ScoringModel, frame: pl.DataFrame) -> ScoredRows:
     rows = matrix(frame, model.features)
-    who = who_they_are(canonical, frame)
     return ScoredRows(
         rows,
         labels(frame),
         model.probability(rows),
         months=frame["event_timestamp"].dt.strftime("%Y-%m").to_numpy().astype(np.str_),
-        segments={
-            "legal_entity": frame["legal_entity"].to_numpy().astype(np.str_),
-            "kind": who["kind"].to_numpy().astype(np.str_),
-        },
-        protected={name: who[name].to_numpy().astype(np.str_) for name in ("sex", "age_band", "region")},
+        segments={name: _texts(frame, name) for name in ("legal_entity", "kind", "product")},
+        protected={name: _texts(frame, name) for name in ("sex", "age_band", "region")},
     )
+
+
+def _texts(frame: pl.DataFrame, name: str) -> npt.NDArray[np.str_]:
+    return frame[name].to_numpy().astype(np.str_)
 
 
 def _rival(champion: tuple[str, ScoringModel] | None, test: pl.DataFrame) -> Rival | None:
@@ -155,26 +207,24 @@ def _rival(champion: tuple[str, ScoringModel] | None, test: pl.DataFrame) -> Riv
     return Rival(version, model.probability(matrix(test, model.features)))
 
 
-def _card(
-    frame: CreditFrame, grown: Grown, parameters: BoosterParameters, trained_by: str, source: str
-) -> ModelCard:  # fmt: skip
+def _card(frame: CreditFrame, grown: Grown, parameters: BoosterParameters, origin: Origin) -> ModelCard:
     booster, texts = grown.model.to_texts()
     instants = frame.split.train_instants
     between = f"{instants[0]:%Y-%m-%d} to {instants[-1]:%Y-%m-%d}" if len(instants) > 1 else f"{instants[0]:%Y-%m-%d}"
     tested = ", ".join(f"{instant:%Y-%m-%d}" for instant in frame.split.test_instants)
     return ModelCard(
-        name=MODEL_NAME,
+        name=origin.name,
         task="credit",
         purpose_en="Probability that a party defaults with a company of the group within the horizon.",
         purpose_zh="集团客户在观察期内对某成员公司违约的概率。",
-        data=source,
+        data=origin.source,
         target="90 days past due, or what the company else records as a default, within the horizon",
-        population="Parties on a company's books and not in default at a month's start",
+        population=origin.population,
         split=f"{frame.split.kind}: trained at {between} ({len(instants)} instants); tested at {tested}",
         algorithm=trees_in_words(grown) + ", monotone where the feature catalogue says so",
         calibration=calibration_in_words(grown),
         trained_at=datetime.now(UTC),
-        trained_by=trained_by,
+        trained_by=origin.trained_by,
         data_sha256=data_hash(frame.rows),
         model_sha256=texts_sha256(booster, texts),
         code=git_commit(),

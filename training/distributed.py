@@ -119,7 +119,7 @@ class RayGrowth:
         Raises:
             GrowthFailed: workers were lost again and again, or LightGBM refused its parameters.
         """
-        shares = [ray.put(_share_of(training, rank, self.workers)) for rank in range(self.workers)]
+        shares = [ray.put(training.chosen(slice(rank, None, self.workers))) for rank in range(self.workers)]
         lost = 0
         while True:
             try:
@@ -154,18 +154,6 @@ class RayGrowth:
             text = (Path(folder) / _MODEL_FILE).read_text()
         shutil.rmtree(self.scratch / name, ignore_errors=True)
         return lgb.Booster(model_str=text)
-
-
-def _share_of(training: TrainingRows, rank: int, workers: int) -> TrainingRows:
-    every = slice(rank, None, workers)
-    return TrainingRows(
-        training.rows[every],
-        training.labels[every],
-        training.folds[every],
-        None if training.targets is None else training.targets[every],
-        None if training.weights is None else training.weights[every],
-        training.categorical,
-    )
 
 
 def _is_lost_worker(error: Exception) -> bool:

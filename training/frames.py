@@ -126,14 +126,55 @@ ORDER BY ALL
 def who_they_are(canonical: Path, frame: pl.DataFrame) -> pl.DataFrame:
     """Kind, sex, age band and region (GB/T 2260 province) of each row's party, as the company knew it at the time.
 
-    For reports on fairness and segments; no model reads it. Text, empty where it is not known; rows as in ``frame``.
+    For segments and for reports on fairness; no model reads it. Text, empty where it is not known; rows as in
+    ``frame``.
     """
-    asked = frame.select("legal_entity", "party_id", "event_timestamp").with_row_index("row")
-    return query(
-        _WHO_SQL,
-        {"customers": f"{canonical}/customers/*.parquet", "parties": f"{canonical}/parties/*.parquet"},
-        asked=asked,
-    )
+    return query(_WHO_SQL, _tables(canonical, "customers", "parties"), asked=_asked(frame))
+
+
+def products_held(canonical: Path, frame: pl.DataFrame) -> pl.Series:
+    """The product of each row's largest loan that its company knew to be running; empty text where it knew none."""
+    if not any((canonical / "loans").glob("*.parquet")):
+        return pl.Series("product", [""] * len(frame), pl.String)
+    return query(_PRODUCT_SQL, _tables(canonical, "loans", "parties"), asked=_asked(frame))["product"]
+
+
+def _asked(frame: pl.DataFrame) -> pl.DataFrame:
+    return frame.select("legal_entity", "party_id", "event_timestamp").with_row_index("row")
+
+
+def _tables(canonical: Path, *names: str) -> dict[str, object]:
+    return {name: f"{canonical}/{name}/*.parquet" for name in names}
+
+
+_PRODUCT_SQL: Final = """
+WITH drawn AS MATERIALIZED (
+    SELECT loans.*, parties.party_id
+    FROM read_parquet($loans) AS loans
+    JOIN read_parquet($parties) AS parties USING (legal_entity, customer_id)
+),
+latest AS (
+    SELECT asked."row", drawn.product, drawn.principal, drawn.status
+    FROM asked
+    JOIN drawn
+      ON drawn.legal_entity = asked.legal_entity
+     AND drawn.party_id = asked.party_id
+     AND drawn.event_timestamp <= asked.event_timestamp
+     AND drawn.created_timestamp <= asked.event_timestamp
+     AND (drawn.superseded_at IS NULL OR drawn.superseded_at > asked.event_timestamp)
+    QUALIFY row_number() OVER (PARTITION BY asked."row", drawn.loan_id ORDER BY drawn.event_timestamp DESC) = 1
+),
+held AS (
+    SELECT "row", product
+    FROM latest
+    WHERE status = 'active'
+    QUALIFY row_number() OVER (PARTITION BY "row" ORDER BY principal DESC, product) = 1
+)
+SELECT coalesce(product, '') AS product
+FROM asked
+LEFT JOIN held USING ("row")
+ORDER BY asked."row"
+"""
 
 
 # Materialised, so that no plan joins rows and customers by their company alone before it knows the party.

@@ -1,8 +1,8 @@
 """Growing a scoring model: LightGBM with monotone constraints, stopped early, calibrated on folds it never saw."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, Self
 
 import lightgbm as lgb
 import numpy as np
@@ -74,6 +74,7 @@ class TrainingRows:
             are grown; the probability is of the labels all the same. None: the labels.
         weights: of the rows; equal if None.
         categorical: the columns that are categories.
+        base: raw scores that the trees start from, of another model that never saw these rows; nothing if None.
     """
 
     rows: Matrix
@@ -82,17 +83,27 @@ class TrainingRows:
     targets: Vector | None = None
     weights: Vector | None = None
     categorical: tuple[int, ...] = ()
+    base: Vector | None = None
+
+    def chosen(self, places: npt.NDArray[np.bool_] | slice) -> Self:
+        """Some of the rows."""
+        own = {
+            name: values[places]
+            for name in ("rows", "labels", "folds", "targets", "weights", "base")
+            if (values := getattr(self, name)) is not None
+        }
+        return replace(self, **own)
 
     def dataset(
         self, chosen: npt.NDArray[np.bool_] | None, lightgbm: dict[str, Any], reference: lgb.Dataset | None = None
     ) -> lgb.Dataset:
         """The chosen rows (all if None) as LightGBM takes them."""
-        places = slice(None) if chosen is None else chosen
-        targets = self.labels if self.targets is None else self.targets
+        own = self if chosen is None else self.chosen(chosen)
         return lgb.Dataset(
-            self.rows[places],
-            targets[places],
-            weight=None if self.weights is None else self.weights[places],
+            own.rows,
+            own.labels if own.targets is None else own.targets,
+            weight=own.weights,
+            init_score=own.base,
             reference=reference,
             categorical_feature=list(self.categorical),
             params=lightgbm,
@@ -101,7 +112,10 @@ class TrainingRows:
 
 @dataclass(frozen=True, slots=True)
 class FoldGrowth:
-    """A booster grown on the other folds: how many trees served this fold best, and the raw scores they give it."""
+    """A booster grown on the other folds: how many trees served this fold best, and the raw scores they give it.
+
+    Where trees start from a base, the scores hold it, and no tree at all may serve best.
+    """
 
     trees: int
     raw_scores: Vector
@@ -145,8 +159,21 @@ def grow_fold(training: TrainingRows, fold: int, lightgbm: dict[str, Any], param
         callbacks=[lgb.early_stopping(parameters.stop_after, verbose=False)],
     )
     best = booster.best_iteration
-    raw_scores = booster.predict(training.rows[own], raw_score=True, num_iteration=best)
-    return FoldGrowth(best, np.asarray(raw_scores))
+    raw_scores = np.asarray(booster.predict(training.rows[own], raw_score=True, num_iteration=best))
+    if training.base is None:
+        return FoldGrowth(best, raw_scores)
+    kept = training.chosen(own)
+    with_trees = training.base[own] + raw_scores
+    if cross_entropy(kept, with_trees) < cross_entropy(kept, training.base[own]):
+        return FoldGrowth(best, with_trees)
+    return FoldGrowth(0, training.base[own])
+
+
+def cross_entropy(training: TrainingRows, raw_scores: Vector) -> float:
+    """The mean loss of raw scores ``(n,)`` on the rows' targets, which is what trees are grown to lower."""
+    targets = training.labels if training.targets is None else training.targets
+    losses = np.logaddexp(0.0, raw_scores) - targets * raw_scores
+    return float(np.average(losses, weights=training.weights))
 
 
 @dataclass(frozen=True)
@@ -192,10 +219,16 @@ def grown_model(
     lightgbm = parameters.for_lightgbm(directions, threads, graded=training.targets is not None)
     grown = growth.on_folds(training, lightgbm, parameters)
     trees = max(1, round(sum(fold.trees for fold in grown) / len(grown)))
-    unseen = np.empty(len(training.labels))
-    for number, fold in zip(np.unique(training.folds), grown, strict=True):
-        unseen[training.folds == number] = fold.raw_scores
+    unseen = unseen_scores(training, grown)
     booster = growth.on_all(training, lightgbm, trees)
     choice = chosen_calibration(unseen, training.labels, training.folds, training.weights, long_run_rate)
     model = ScoringModel(booster, tuple(inputs), choice.calibration, task)
     return Grown(model, choice, unseen, tuple(fold.trees for fold in grown))
+
+
+def unseen_scores(training: TrainingRows, grown: Sequence[FoldGrowth]) -> Vector:
+    """The raw scores ``(n,)`` that each fold's rows got from trees which never saw them."""
+    unseen = np.empty(len(training.labels))
+    for number, fold in zip(np.unique(training.folds), grown, strict=True):
+        unseen[training.folds == number] = fold.raw_scores
+    return unseen

@@ -19,6 +19,7 @@ from training import (
     CreditFrame,
     ModelTampered,
     NoChampion,
+    Origin,
     RayGrowth,
     RegisteredModel,
     RegistryUnavailable,
@@ -99,17 +100,17 @@ def train_credit(
             with reporter.bar("training on Ray, and validating", 1.0) as advance:
                 candidate = train_credit_candidate(
                     frame,
-                    workspace.canonical,
                     parameters,
+                    Origin(built.facts["source"], trained_by or getpass.getuser()),
                     threads=settings.threads,
                     growth=RayGrowth(settings.training_workers, workspace.scratch),
-                    trained_by=trained_by or getpass.getuser(),
-                    source=built.facts["source"],
                     champion=(rival.version, rival.model) if rival else None,
                     progress=as_steps(advance),
                 )
             folds = _cross_validation(frame, parameters, reporter)
         candidate.test.write_parquet(workspace.test_pd)
+        if candidate.unseen is not None:
+            candidate.unseen.write_parquet(workspace.unseen)
         with reporter.bar("registering in MLflow", None):
             registered = register(candidate, settings, source=built.facts["source"])
             page = keep_report(workspace, registered, report_page(registered, settings))

@@ -6,16 +6,14 @@ import numpy as np
 import polars as pl
 import pytest
 
-from features import resolve_parties
-from tests.features.tables import a_customer, write
-from training import BoosterParameters, Candidate, CreditFrame, LocalGrowth, train_credit_candidate
+from training import BoosterParameters, Candidate, CreditFrame, LocalGrowth, Origin, train_credit_candidate
 from training.frames import Split
 
 NAMES = ("age_years", "income_per_month", "inquiries_latest_360d")
 
 
 @pytest.fixture(scope="session")
-def candidate(tmp_path_factory: pytest.TempPathFactory) -> Candidate:
+def candidate() -> Candidate:
     """A credit candidate of three features, trained by Alice Wang."""
     rng = np.random.default_rng(4)
     count = 3_000
@@ -32,14 +30,15 @@ def candidate(tmp_path_factory: pytest.TempPathFactory) -> Candidate:
             "severity": defaulted.astype(np.float64),
             "fold": np.where(np.arange(count) % 4 == 0, "test", "train"),
             "party_fold": np.arange(count) % 5,
+            "kind": "person",
+            "sex": np.where(np.arange(count) % 2, "female", "male"),
+            "age_band": "30 to 44",
+            "region": "44",
+            "product": "instalment_loan",
         }
     ).hstack(rows)
     split = Split("out_of_sample", (instant,), (instant,))
     quick = BoosterParameters(learning_rate=0.1, max_trees=60)
-    canonical = tmp_path_factory.mktemp("canonical")
-    write(canonical, "customers", [a_customer(gender="female", region="440305")])
-    resolve_parties(canonical)
     return train_credit_candidate(
-        CreditFrame(frame, NAMES, split), canonical, quick, threads=2, growth=LocalGrowth(), trained_by="Alice Wang",
-        source="a test",
+        CreditFrame(frame, NAMES, split), quick, Origin("a test", "Alice Wang"), threads=2, growth=LocalGrowth()
     )  # fmt: skip
