@@ -52,6 +52,11 @@ class Settings(BaseSettings):
     training_workers: int = Field(
         1, ge=1, le=256, description="a whole number from 1 to 256: Ray workers that share one training run"
     )
+    training_rows_per_worker: int = Field(
+        2_000_000,
+        ge=1_000,
+        description="a whole number from 1000: a segment with more training rows is shared by several Ray workers",
+    )
     feature_partitions: int = Field(
         1,
         ge=1,

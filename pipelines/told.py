@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -11,6 +12,7 @@ from features import TablePreview
 from pipelines.steps import StepRecord
 
 if TYPE_CHECKING:
+    from pipelines.jobs.segments import TrainedSegments
     from pipelines.jobs.table import TrainedTable
     from training.table import TableFrame
 
@@ -92,6 +94,29 @@ def tell_training(console: Console, record: StepRecord) -> None:
         _line(console, f"{challenger['name']}: Gini {challenger['gini']:.4f}, behind by {challenger['behind_by']:.4f}")
     tell_limits(console, facts["limits"])
     _line(console, f"{name}: {facts['features']} features, {facts['trees']} trees; report {facts['report']}")
+
+
+def tell_segments(console: Console, segments: "TrainedSegments") -> None:
+    """Each segment's model beside the pooled one on the same rows, and the segments that the pooled one serves."""
+    columns = _right("rows", "defaults", "long-run rate", "own trees", "Gini", "pooled", "p")
+    table = Table(
+        "segment", *columns, "hard limits", title=f"segments, beside version {segments.pooled_version} of the pooled "
+        "model on the same test rows", title_justify="left",
+    )  # fmt: skip
+    for one in segments.trained:
+        table.add_row(
+            str(one.segment), f"{one.training_rows:,}", f"{one.training_defaults:,}", f"{one.default_rate:.2%}",
+            str(one.trees), f"{one.gini:.4f}", f"{one.pooled_gini:.4f}", f"{one.p_value:.2f}",
+            "met" if one.may_become_champion else "not met",
+        )  # fmt: skip
+    console.print(table)
+    for small in segments.small:
+        defaults = f"{small.training_defaults} defaults in training and {small.test_defaults} on the test"
+        _line(console, f"{small.segment}: {defaults} are too few; the pooled model serves it")
+    if segments.trained:
+        first = segments.trained[0]
+        _line(console, f"reports {Path(first.report).parent}")
+        tell_awaiting(console, first.registered.name, first.registered.version)
 
 
 def tell_limits(console: Console, limits: Sequence[Mapping[str, Any]]) -> None:

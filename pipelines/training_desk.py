@@ -57,6 +57,24 @@ def train(
             tell_awaiting(console(), model["name"], model["version"])
 
 
+@train_app.command()
+def segments(
+    by: Annotated[str | None, typer.Option(help="who trains, if not this user", show_default=False)] = None,
+) -> None:
+    """Train a model for each company, product and kind of customer, going on from the pooled credit model.
+
+    What a segment cannot know by itself it keeps from the pooled model, and one with too few defaults is served by it.
+    Each model is registered as credit_pd-COMPANY-PRODUCT-KIND, with its own report and approval.
+    """
+    with starting():
+        from pipelines.jobs.segments import train_segments
+        from pipelines.told import tell_segments
+
+    settings = load_settings()
+    with working(settings):
+        tell_segments(console(), train_segments(settings, reporter(), trained_by=by))
+
+
 class TaskName(str, Enum):  # noqa: UP042 - Typer shows the values of a str enum
     """What the probability is of."""
 

@@ -23,6 +23,7 @@ from .errors import TooFewDefaults as TooFewDefaults
 from .errors import TrainingError as TrainingError
 from .errors import UnusableTable as UnusableTable
 from .errors import WrongInput as WrongInput
+from .frames import Split as Split
 from .frames import labels as labels
 from .frames import matrix as matrix
 from .frames import severities as severities
@@ -42,6 +43,12 @@ from .registry import report_page as report_page
 from .registry import versions as versions
 from .scale import grade_of as grade_of
 from .scale import score_points as score_points
+from .segment_runs import SegmentRuns as SegmentRuns
+from .segments import Pooled as Pooled
+from .segments import Segment as Segment
+from .segments import SegmentPlan as SegmentPlan
+from .segments import SmallSegment as SmallSegment
+from .segments import segment_plans as segment_plans
 from .validation import Performance as Performance
 from .validation import Validation as Validation
 from .validation import performance as performance
@@ -59,6 +66,7 @@ __all__ = [
     "NoEarlierChampion",
     "Origin",
     "Performance",
+    "Pooled",
     "PromotionRefused",
     "RayGrowth",
     "RayUnavailable",
@@ -66,6 +74,11 @@ __all__ = [
     "RegisteredModel",
     "RegistryUnavailable",
     "ScoringModel",
+    "Segment",
+    "SegmentPlan",
+    "SegmentRuns",
+    "SmallSegment",
+    "Split",
     "TooFewDefaults",
     "TrainingError",
     "UnusableTable",
@@ -90,6 +103,7 @@ __all__ = [
     "report_page",
     "roll_back",
     "score_points",
+    "segment_plans",
     "severities",
     "train_credit_candidate",
     "unmet_limits",

@@ -5,13 +5,14 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 import polars as pl
-from matplotlib.figure import Figure
 
+from training.errors import NothingToScore
 from training.growth import BoosterParameters, Grown, TrainingRows
 from training.model import ScoringModel
 from training.scorecard import Scorecard, fit_scorecard
 from training.validation import Challenger, ScoredRows, Validation, performance
 from training.validation.comparison import comparison
+from training.validation.pictures import Picture
 from training.validation.report import ModelCard
 from training.validation.rows import Vector
 
@@ -39,7 +40,7 @@ class Candidate:
     parameters: BoosterParameters
     validation: Validation
     card: ModelCard
-    pictures: Mapping[str, Figure]
+    pictures: Mapping[str, Picture]
     example: pd.DataFrame
     test: pl.DataFrame
     scorecard: Scorecard | None = None
@@ -48,16 +49,16 @@ class Candidate:
 
 
 def scorecard_challenger(
-    grown: Grown, training: TrainingRows, directions: Sequence[int], test: ScoredRows
-) -> tuple[Scorecard, Challenger]:
-    """Fit a scorecard on the same rows and hold it against the model on the test.
-
-    Raises:
-        NothingToScore: no feature says anything.
-    """
-    card = fit_scorecard(training.rows, training.labels, grown.model.inputs, directions)
+    grown: Grown, training: TrainingRows, directions: Sequence[int], test: ScoredRows, warnings: list[str]
+) -> tuple[Scorecard | None, tuple[Challenger, ...]]:
+    """Fit a scorecard on the same rows and hold it against the model on the test; one that cannot be is a warning."""
+    try:
+        card = fit_scorecard(training.rows, training.labels, grown.model.inputs, directions)
+    except NothingToScore as error:
+        warnings.append(f"No scorecard beside the model: {error}")
+        return None, ()
     note = f"{len(card.features)} features, {len(card.table)} bins"
-    return card, challenger_on(test, "评分卡 · scorecard (OptBinning)", card.probability(test.rows), note)
+    return card, (challenger_on(test, "评分卡 · scorecard (OptBinning)", card.probability(test.rows), note),)
 
 
 def challenger_on(test: ScoredRows, name: str, probability: Vector, note: str = "") -> Challenger:
@@ -73,6 +74,8 @@ def calibration_in_words(grown: Grown) -> str:
     losses = ", ".join(f"{method} {loss:.5f}" for method, loss in grown.calibration.log_loss.items())
     shift = grown.model.calibration.shift
     moved = f"; moved by {shift:+.3f} log-odds to the long-run rate" if shift else ""
+    if not losses:
+        return f"{grown.model.calibration.method}, that of the pooled model{moved}"
     return f"{grown.model.calibration.method}, by log loss on unseen folds ({losses}){moved}"
 
 

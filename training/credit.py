@@ -148,12 +148,11 @@ def judged_candidate(
     """A grown model with all its evidence; ``beside`` is another model of the same features, by what it is called."""
     train, test = frame.fold("train"), frame.fold("test")
     fitted, tested = _scored(grown.model, train), _scored(grown.model, test)
-    scorecard, challenger = scorecard_challenger(
-        grown, training, risk_directions(list(frame.features)), tested
-    )  # fmt: skip
-    challengers = [challenger]
+    warnings: list[str] = []
+    directions = risk_directions(list(frame.features))
+    scorecard, challengers = scorecard_challenger(grown, training, directions, tested, warnings)
     if beside is not None:
-        challengers.insert(0, challenger_on(tested, beside[0], beside[1].probability(tested.rows)))
+        challengers = (challenger_on(tested, beside[0], beside[1].probability(tested.rows)), *challengers)
     progress(0.4)
     validation = validate(
         grown.model,
@@ -161,7 +160,8 @@ def judged_candidate(
         tested,
         threads=threads,
         champion=_rival(champion, test),
-        challengers=tuple(challengers),
+        challengers=challengers,
+        warnings=tuple(warnings),
         progress=lambda share: progress(0.4 + 0.6 * share),
     )
     key = ["legal_entity", "party_id", "event_timestamp", "defaulted"]

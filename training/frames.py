@@ -133,7 +133,7 @@ def who_they_are(canonical: Path, frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def products_held(canonical: Path, frame: pl.DataFrame) -> pl.Series:
-    """The product of each row's largest loan that its company knew to be running; empty text where it knew none."""
+    """The product of each row's loan, as its company knew it: a running one first, then the largest; else no text."""
     if not any((canonical / "loans").glob("*.parquet")):
         return pl.Series("product", [""] * len(frame), pl.String)
     return query(_PRODUCT_SQL, _tables(canonical, "loans", "parties"), asked=_asked(frame))["product"]
@@ -167,8 +167,7 @@ latest AS (
 held AS (
     SELECT "row", product
     FROM latest
-    WHERE status = 'active'
-    QUALIFY row_number() OVER (PARTITION BY "row" ORDER BY principal DESC, product) = 1
+    QUALIFY row_number() OVER (PARTITION BY "row" ORDER BY status = 'active' DESC, principal DESC, product) = 1
 )
 SELECT coalesce(product, '') AS product
 FROM asked

@@ -164,16 +164,16 @@ def grow_fold(training: TrainingRows, fold: int, lightgbm: dict[str, Any], param
         return FoldGrowth(best, raw_scores)
     kept = training.chosen(own)
     with_trees = training.base[own] + raw_scores
-    if cross_entropy(kept, with_trees) < cross_entropy(kept, training.base[own]):
+    if losses(kept, with_trees).sum() < losses(kept, training.base[own]).sum():
         return FoldGrowth(best, with_trees)
     return FoldGrowth(0, training.base[own])
 
 
-def cross_entropy(training: TrainingRows, raw_scores: Vector) -> float:
-    """The mean loss of raw scores ``(n,)`` on the rows' targets, which is what trees are grown to lower."""
+def losses(training: TrainingRows, raw_scores: Vector) -> Vector:
+    """The weighted cross-entropy ``(n,)`` of raw scores with the rows' targets, which trees are grown to lower."""
     targets = training.labels if training.targets is None else training.targets
-    losses = np.logaddexp(0.0, raw_scores) - targets * raw_scores
-    return float(np.average(losses, weights=training.weights))
+    each = np.logaddexp(0.0, raw_scores) - targets * raw_scores
+    return each if training.weights is None else each * training.weights
 
 
 @dataclass(frozen=True)

@@ -61,8 +61,7 @@ def register(candidate: Candidate, settings: Settings, *, source: str) -> Regist
         mlflow.set_tags(
             dict(candidate.tags) | {"data_sha256": card.data_sha256, "git_commit": git_commit(), "source": source}
         )
-        for title, figure in candidate.pictures.items():
-            mlflow.log_figure(figure, f"plots/{title}.png")
+        _log_pictures(candidate)
         mlflow.log_text(report, REPORT_FILE)
         mlflow.log_text(report_html(card, candidate.validation, candidate.pictures), REPORT_PAGE_FILE)
         if candidate.scorecard is not None:
@@ -80,6 +79,13 @@ def register(candidate: Candidate, settings: Settings, *, source: str) -> Regist
             client.set_model_version_tag(name, logged, tag, value)
         client.set_registered_model_alias(name, CANDIDATE, logged)
         return RegisteredModel(candidate.model, name, logged, digest, run.info.run_id, source, card.trained_by)
+
+
+def _log_pictures(candidate: Candidate) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        for title, picture in candidate.pictures.items():
+            (Path(folder) / f"{title}.png").write_bytes(picture.png)
+        mlflow.log_artifacts(folder, "plots")
 
 
 def _log_model(candidate: Candidate, booster: str, parameters: str) -> str:

@@ -209,13 +209,46 @@ def simulated(seed: int | None = None, size: str = "small") -> dict[str, Any]:
         compared = measure(home, size, DEFAULT_SEED if seed is None else seed)
         settings = load_settings({"JINKONG_HOME": home})
         tested = pl.read_parquet(Workspace.of(settings).test_pd)
-        moved = uplift_of(settings)
+        moved, side_by_side = uplift_of(settings), segments_of(settings)
     labels, probability = tested["defaulted"].cast(pl.Float64).to_numpy(), tested["probability"].to_numpy()
     slope, _ = calibration_line(labels, probability)
     wanted = "share of the oracle's Gini at least 0.9, calibration slope from 0.9 to 1.1"
     return compared | {
         "calibration_slope": slope, "auc": performance(labels, probability).auc, "size": size, "wanted": wanted,
-        "uplift": moved,
+        "uplift": moved, "segments": side_by_side,
+    }  # fmt: skip
+
+
+def segments_of(settings: Settings) -> dict[str, Any]:
+    """The models of all segments: side by side on Ray over one after the other with all threads, models equal."""
+    from pipelines.jobs.segments import segment_work
+    from training.segments import train_segment_candidate
+
+    work = segment_work(settings)
+    pooled, origin = work.runs.pooled, work.runs.origin
+    together: dict[Any, Any] = {}
+    alone: dict[Any, Any] = {}
+
+    def side_by_side() -> None:
+        together.update((plan.segment, candidate) for plan, candidate in work.runs.candidates(work.plans))
+
+    def in_sequence() -> None:
+        for plan in work.plans:
+            alone[plan.segment] = train_segment_candidate(
+                plan, pooled, origin, threads=settings.threads, growth=LocalGrowth()
+            )  # fmt: skip
+
+    with ray_session(settings):
+        # The first round starts the workers' processes and imports in them.
+        side_by_side()
+        times = medians(3, in_sequence=in_sequence, side_by_side=side_by_side)
+    for segment, candidate in alone.items():
+        rows = np.random.default_rng(0).normal(size=(1_000, len(candidate.model.features)))
+        other = together[segment].model
+        assert np.array_equal(candidate.model.probability(rows), other.probability(rows)), "the models differ"
+    return {
+        "segments": len(work.plans), "served_by_the_pooled_model": len(work.small), "seconds": times,
+        "times_as_fast": ratio(times, "in_sequence", "side_by_side"), "wanted": "more than 1",
     }  # fmt: skip
 
 

@@ -11,14 +11,13 @@ import pandas as pd
 import polars as pl
 
 from training.candidates import Candidate, calibration_in_words, scorecard_challenger, trees_in_words
-from training.errors import NothingToScore, UnusableTable
+from training.errors import UnusableTable
 from training.growth import BoosterParameters, Grown, Growth, TrainingRows, grown_model
 from training.model import ScoringModel
 from training.provenance import git_commit, texts_sha256
-from training.scorecard import Scorecard
 from training.table.frame import TableFrame
 from training.table.request import TableRequest
-from training.validation import Challenger, Rival, ScoredRows, validate
+from training.validation import Rival, ScoredRows, validate
 from training.validation.pictures import validation_pictures
 from training.validation.report import ModelCard
 
@@ -89,7 +88,7 @@ def train_table_candidate(
     progress(0.5)
     fitted, tested = _scored(grown.model, frame, ~frame.test), _scored(grown.model, frame, frame.test)
     warnings = list(frame.warnings)
-    scorecard, challengers = _scorecard(grown, training, frame, tested, warnings)
+    scorecard, challengers = scorecard_challenger(grown, training, frame.directions, tested, warnings)
     progress(0.7)
     validation = validate(
         grown.model,
@@ -124,17 +123,6 @@ def training_rows(frame: TableFrame, chosen: npt.NDArray[np.bool_]) -> TrainingR
     """The chosen rows as the trees are grown on."""
     categorical = tuple(place for place, given in enumerate(frame.inputs) if given.kind == "category")
     return TrainingRows(frame.rows[chosen], frame.labels[chosen], frame.folds[chosen], categorical=categorical)
-
-
-def _scorecard(
-    grown: Grown, training: TrainingRows, frame: TableFrame, tested: ScoredRows, warnings: list[str]
-) -> tuple[Scorecard | None, tuple[Challenger, ...]]:
-    try:
-        scorecard, challenger = scorecard_challenger(grown, training, frame.directions, tested)
-    except NothingToScore as error:
-        warnings.append(f"No scorecard beside the model: {error}")
-        return None, ()
-    return scorecard, (challenger,)
 
 
 def _scored(model: ScoringModel, frame: TableFrame, chosen: npt.NDArray[np.bool_]) -> ScoredRows:

@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Final
 
 import matplotlib as mpl
@@ -23,8 +24,16 @@ _CURVE_POINTS: Final = 200
 _SIZE: Final = (6.4, 4.6)
 
 
-def validation_pictures(fit: ScoredRows, test: ScoredRows, validation: Validation) -> dict[str, Figure]:
-    """Figures by name."""
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A figure as an SVG element for a page and as a PNG file; a process can hand it to another."""
+
+    svg: str
+    png: bytes
+
+
+def validation_pictures(fit: ScoredRows, test: ScoredRows, validation: Validation) -> dict[str, Picture]:
+    """Pictures by name."""
     found = {
         "roc": _roc(fit, test, validation),
         "cap": _cap(validation),
@@ -35,16 +44,17 @@ def validation_pictures(fit: ScoredRows, test: ScoredRows, validation: Validatio
     }
     if "month" in validation.segments:
         found["months"] = _months(validation)
-    return found
+    return {name: drawn(figure) for name, figure in found.items()}
 
 
-def as_svg(figure: Figure) -> str:
-    """The figure as an SVG element for a page; texts stay texts, and the same figure gives the same bytes."""
-    written = io.StringIO()
+def drawn(figure: Figure) -> Picture:
+    """The figure in both forms; in the SVG texts stay texts, and the same figure gives the same bytes."""
+    written, image = io.StringIO(), io.BytesIO()
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "jinkong"}):
         figure.savefig(written, format="svg", transparent=True, metadata={"Date": None})
+    figure.savefig(image, format="png")
     text = written.getvalue()
-    return text[text.index("<svg") :]
+    return Picture(text[text.index("<svg") :], image.getvalue())
 
 
 def _roc(fit: ScoredRows, test: ScoredRows, validation: Validation) -> Figure:

@@ -7,12 +7,11 @@ from datetime import datetime
 from typing import Any, Final
 
 from markupsafe import Markup
-from matplotlib.figure import Figure
 
 from group.page import page_text
 from training.scale import MASTER_SCALE
 from training.validation.evidence import Validation
-from training.validation.pictures import as_svg
+from training.validation.pictures import Picture
 
 _FEATURES_SHOWN: Final = 25
 
@@ -52,13 +51,13 @@ def report_json(card: ModelCard, validation: Validation) -> str:
     return json.dumps(_without_nan(content), indent=1, ensure_ascii=False)
 
 
-def report_html(card: ModelCard, validation: Validation, pictures: Mapping[str, Figure]) -> str:
+def report_html(card: ModelCard, validation: Validation, pictures: Mapping[str, Picture]) -> str:
     """The page: one file, nothing fetched when it is opened."""
     content: dict[str, Any] = {
         "card": card,
         "v": validation,
         "scale": {grade.name: grade.highest_pd for grade in MASTER_SCALE},
-        "pictures": {name: Markup(as_svg(figure)) for name, figure in pictures.items()},  # noqa: S704 - our own drawing
+        "pictures": {name: Markup(picture.svg) for name, picture in pictures.items()},  # noqa: S704 - our own drawing
         "shown": _FEATURES_SHOWN,
     }
     return page_text("training", "validation", card.trained_at, content)
