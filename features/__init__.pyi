@@ -15,6 +15,7 @@ from .contracts import write_report as write_report
 from .contracts.ledger import missing_parts as missing_parts
 from .contracts.ledger import parts_are_there as parts_are_there
 from .definitions import CREDIT_SERVICE as CREDIT_SERVICE
+from .definitions import MARKETING_SERVICE as MARKETING_SERVICE
 from .errors import ContractBroken as ContractBroken
 from .errors import FeatureStoreUnavailable as FeatureStoreUnavailable
 from .errors import UnknownParty as UnknownParty
@@ -63,6 +64,7 @@ __all__ = [
     "CONTRACTS",
     "CREDIT_SERVICE",
     "DEFAULT_SEED",
+    "MARKETING_SERVICE",
     "VIEWS",
     "ContractBroken",
     "DatabaseTables",

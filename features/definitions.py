@@ -15,6 +15,9 @@ from features.windows import ENTITY_COLUMNS
 CREDIT_SERVICE: Final = "credit_pd"
 """The features that the credit model reads, online and offline."""
 
+MARKETING_SERVICE: Final = "marketing"
+"""The features that models of marketing read, offline: all there are, how the party answered before among them."""
+
 TIME_TO_LIVE: Final = timedelta(days=45)
 """A feature row counts for a month and a half: snapshots are monthly, and one may come late."""
 
@@ -48,6 +51,11 @@ def credit_service(views: Sequence[FeatureView]) -> FeatureService:
     """The features of the views that a probability of default may rest on, under one name."""
     chosen = [view for view in views if view.name in CREDIT_VIEWS]
     return FeatureService(name=CREDIT_SERVICE, features=chosen, description="What the credit model reads")
+
+
+def marketing_service(views: Sequence[FeatureView]) -> FeatureService:
+    """The features of all views under one name."""
+    return FeatureService(name=MARKETING_SERVICE, features=list(views), description="What marketing models read")
 
 
 def _feature_view(view: View, features: Path) -> FeatureView:

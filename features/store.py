@@ -11,7 +11,14 @@ from feast import FeatureStore, RepoConfig
 from feast.errors import FeastError
 
 from features.connection import bounded_connection
-from features.definitions import CREDIT_SERVICE, ENTITIES, available_views, credit_service, feature_views
+from features.definitions import (
+    CREDIT_SERVICE,
+    ENTITIES,
+    available_views,
+    credit_service,
+    feature_views,
+    marketing_service,
+)
 from features.errors import FeatureFromTheFuture, MaterialisationIncomplete
 from features.online.address import store_address
 from features.online.encoding import entity_keys
@@ -63,7 +70,7 @@ def apply_definitions(store: FeatureStore, features: Path) -> dict[str, int]:
     views = available_views(features)
     in_feast = feature_views(views, features)
     with hushed():
-        store.apply([*ENTITIES, *in_feast, credit_service(in_feast)])
+        store.apply([*ENTITIES, *in_feast, credit_service(in_feast), marketing_service(in_feast)])
     write_layout(layout_of(store, CREDIT_SERVICE), Path(store.config.repo_path))
     return {view.name: len(view.features) for view in views}
 

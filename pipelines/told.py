@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from rich.console import Console
 from rich.table import Column, Table
@@ -117,6 +117,29 @@ def tell_segments(console: Console, segments: "TrainedSegments") -> None:
         first = segments.trained[0]
         _line(console, f"reports {Path(first.report).parent}")
         tell_awaiting(console, first.registered.name, first.registered.version)
+
+
+def tell_marketing(console: Console, record: StepRecord) -> None:
+    """What was measured of each marketing model, and where its report is."""
+    table = Table(
+        "model", "version", "measured", "hard limits", title=_title("marketing", record), title_justify="left"
+    )
+    models = record.facts["models"]
+    for name, one in models.items():
+        measured = [f"{label} {one['figures'][key]:.4f}" for key, label in _MARKETING_FIGURES if key in one["figures"]]
+        met = "met" if one["may_become_champion"] else "not met"
+        table.add_row(name, one["model"]["version"], "; ".join(measured), met)
+    console.print(table)
+    for name, one in models.items():
+        for unmet in one["unmet"]:
+            _line(console, f"{name}: {unmet}")
+        _line(console, f"{name}: {one['method']}; report {one['report']}")
+
+
+_MARKETING_FIGURES: Final = (
+    ("test_gini", "Gini"), ("qini", "Qini"), ("qini_low", "at least"), ("qini_high", "at most"),
+    ("rank_gini", "Gini of the order"), ("mean_over_actual", "predicted over actual"),
+)  # fmt: skip
 
 
 def tell_limits(console: Console, limits: Sequence[Mapping[str, Any]]) -> None:

@@ -75,6 +75,25 @@ def segments(
         tell_segments(console(), train_segments(settings, reporter(), trained_by=by))
 
 
+@train_app.command()
+def marketing(
+    again: Annotated[bool, typer.Option("--again", help="even if nothing has changed")] = False,  # noqa: FBT002
+    by: Annotated[str | None, typer.Option(help="who trains, if not this user", show_default=False)] = None,
+) -> None:
+    """Train what whitelists rest on: who answers a contact, whom a contact moves, what a customer brings in a year.
+
+    Three models are registered, [bold]response[/bold], [bold]uplift[/bold] and [bold]customer_value[/bold], each with
+    its report and its own approval. Uplift is learnt from customers whom campaigns held out at random.
+    """
+    with starting():
+        from pipelines.jobs.marketing import train_marketing
+        from pipelines.told import tell_marketing
+
+    settings = load_settings()
+    with working(settings):
+        tell_marketing(console(), train_marketing(settings, reporter(), again=again, trained_by=by))
+
+
 class TaskName(str, Enum):  # noqa: UP042 - Typer shows the values of a str enum
     """What the probability is of."""
 

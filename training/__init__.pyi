@@ -33,6 +33,7 @@ from .model import MODEL_NAME as MODEL_NAME
 from .model import ScoringModel as ScoringModel
 from .provenance import git_commit as git_commit
 from .registration import register as register
+from .registration import register_version as register_version
 from .registry import CHAMPION as CHAMPION
 from .registry import RegisteredModel as RegisteredModel
 from .registry import VersionRow as VersionRow
@@ -100,6 +101,7 @@ __all__ = [
     "performance",
     "ray_session",
     "register",
+    "register_version",
     "report_page",
     "roll_back",
     "score_points",

@@ -29,7 +29,7 @@ def unmet_limits(registered: RegisteredModel, settings: Settings, limits: Limits
     figures = report_of(registered, settings)["validation"]["figures"]
     # What was no number when it was measured is null in the report, and meets nothing.
     known = {name: float("nan") if figure is None else float(figure) for name, figure in figures.items()}
-    verdicts = judged(known, limits or read_limits(), registered.model.task)
+    verdicts = judged(known, limits or read_limits(), registered.task)
     return [verdict for verdict in verdicts if verdict.hard and not verdict.met]
 
 

@@ -1,6 +1,6 @@
 """A candidate: a trained, validated model with all that a committee asks about it and a registry keeps of it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pandas as pd
@@ -10,9 +10,9 @@ from training.errors import NothingToScore
 from training.growth import BoosterParameters, Grown, TrainingRows
 from training.model import ScoringModel
 from training.scorecard import Scorecard, fit_scorecard
-from training.validation import Challenger, ScoredRows, Validation, performance
+from training.validation import Challenger, Rival, ScoredRows, Validation, performance, validate
 from training.validation.comparison import comparison
-from training.validation.pictures import Picture
+from training.validation.pictures import Picture, validation_pictures
 from training.validation.report import ModelCard
 from training.validation.rows import Vector
 
@@ -48,7 +48,61 @@ class Candidate:
     unseen: pl.DataFrame | None = None
 
 
-def scorecard_challenger(
+@dataclass(frozen=True)
+class Judged:
+    """What was measured of a grown model, as pictures too, and the scorecard beside it if one could be fitted."""
+
+    validation: Validation
+    pictures: Mapping[str, Picture]
+    scorecard: Scorecard | None
+
+
+def judged_model(
+    grown: Grown,
+    training: TrainingRows,
+    directions: Sequence[int],
+    fit: ScoredRows,
+    test: ScoredRows,
+    *,
+    threads: int,
+    champion: Rival | None = None,
+    beside: Rival | None = None,
+    warnings: Sequence[str] = (),
+    progress: Callable[[float], None] = lambda _share: None,
+) -> Judged:
+    """Hold a grown model against its limits, a scorecard, the champion, and another model if one stands beside it.
+
+    Args:
+        grown: the model.
+        training: what it was grown on.
+        directions: the way the probability may move with each column.
+        fit: the training rows as it scores them.
+        test: rows it never saw, as it scores them.
+        threads: for the probes.
+        champion: what the model would replace.
+        beside: another model, by what it is called.
+        warnings: on the data, from whoever read them.
+        progress: is told the share that is done.
+    """
+    told = list(warnings)
+    scorecard, challengers = _scorecard_challenger(grown, training, directions, test, told)
+    if beside is not None:
+        challengers = (_challenger(test, beside.version, beside.probability), *challengers)
+    progress(0.4)
+    validation = validate(
+        grown.model,
+        fit,
+        test,
+        threads=threads,
+        champion=champion,
+        challengers=challengers,
+        warnings=tuple(told),
+        progress=lambda share: progress(0.4 + 0.6 * share),
+    )
+    return Judged(validation, validation_pictures(fit, test, validation), scorecard)
+
+
+def _scorecard_challenger(
     grown: Grown, training: TrainingRows, directions: Sequence[int], test: ScoredRows, warnings: list[str]
 ) -> tuple[Scorecard | None, tuple[Challenger, ...]]:
     """Fit a scorecard on the same rows and hold it against the model on the test; one that cannot be is a warning."""
@@ -58,10 +112,10 @@ def scorecard_challenger(
         warnings.append(f"No scorecard beside the model: {error}")
         return None, ()
     note = f"{len(card.features)} features, {len(card.table)} bins"
-    return card, (challenger_on(test, "评分卡 · scorecard (OptBinning)", card.probability(test.rows), note),)
+    return card, (_challenger(test, "评分卡 · scorecard (OptBinning)", card.probability(test.rows), note),)
 
 
-def challenger_on(test: ScoredRows, name: str, probability: Vector, note: str = "") -> Challenger:
+def _challenger(test: ScoredRows, name: str, probability: Vector, note: str = "") -> Challenger:
     """Another model's probabilities ``(n,)`` of the test's rows, held against those of the model."""
     held = comparison(
         test.labels, test.probability, probability, version="", selected_share=0.5, less_is_better=True

@@ -15,8 +15,7 @@ from features import point_in_time_frame, risk_directions
 from training.candidates import (
     Candidate,
     calibration_in_words,
-    challenger_on,
-    scorecard_challenger,
+    judged_model,
     trees_in_words,
 )
 from training.frames import (
@@ -36,8 +35,7 @@ from training.growth import BoosterParameters, Grown, Growth, TrainingRows, grow
 from training.inputs import numbers
 from training.model import MODEL_NAME, ScoringModel
 from training.provenance import git_commit, texts_sha256
-from training.validation import Rival, ScoredRows, validate
-from training.validation.pictures import validation_pictures
+from training.validation import Rival, ScoredRows
 from training.validation.report import ModelCard
 
 _EXAMPLE_ROWS: Final = 3
@@ -148,33 +146,28 @@ def judged_candidate(
     """A grown model with all its evidence; ``beside`` is another model of the same features, by what it is called."""
     train, test = frame.fold("train"), frame.fold("test")
     fitted, tested = _scored(grown.model, train), _scored(grown.model, test)
-    warnings: list[str] = []
-    directions = risk_directions(list(frame.features))
-    scorecard, challengers = scorecard_challenger(grown, training, directions, tested, warnings)
-    if beside is not None:
-        challengers = (challenger_on(tested, beside[0], beside[1].probability(tested.rows)), *challengers)
-    progress(0.4)
-    validation = validate(
-        grown.model,
+    judged = judged_model(
+        grown,
+        training,
+        risk_directions(list(frame.features)),
         fitted,
         tested,
         threads=threads,
         champion=_rival(champion, test),
-        challengers=challengers,
-        warnings=tuple(warnings),
-        progress=lambda share: progress(0.4 + 0.6 * share),
+        beside=_rival(beside, test),
+        progress=progress,
     )
     key = ["legal_entity", "party_id", "event_timestamp", "defaulted"]
     return Candidate(
         name=origin.name,
         model=grown.model,
         parameters=parameters,
-        validation=validation,
+        validation=judged.validation,
         card=_card(frame, grown, parameters, origin),
-        pictures=validation_pictures(fitted, tested, validation),
+        pictures=judged.pictures,
         example=train.select(frame.features).head(_EXAMPLE_ROWS).to_pandas(),
         test=test.select(*key, probability=pl.Series(tested.probability)),
-        scorecard=scorecard,
+        scorecard=judged.scorecard,
         tags={
             "split": frame.split.kind,
             "test_instants": ", ".join(f"{instant:%Y-%m-%d}" for instant in frame.split.test_instants),

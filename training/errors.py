@@ -15,6 +15,10 @@ class TooFewContacts(TrainingError, InputError):
     """Contacts that were not held out at random, or so few that nothing can be told of what a contact causes."""
 
 
+class TooFewPayments(TrainingError, InputError):
+    """Too little is known of what customers pay to tell what one brings in, or what a default costs."""
+
+
 class NoChampion(TrainingError, Unavailable):
     """The registry has no model that may be served."""
 
@@ -37,6 +41,10 @@ class GrowthFailed(TrainingError):
 
 class NotExplainable(TrainingError):
     """A model whose scores cannot be taken apart into contributions of features."""
+
+
+class WrongTask(TrainingError, InputError):
+    """A model that is for something else than what it is asked for."""
 
 
 class WrongInput(TrainingError, InputError):

@@ -1,12 +1,14 @@
-"""Put a candidate into the MLflow registry with all that it was judged by: parameters, measures, pictures, report."""
+"""Put a model into the MLflow registry with all that it was judged by: parameters, measures, pictures, report."""
 
 import tempfile
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import mlflow
+import pandas as pd
 from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, DataType, Schema
 
@@ -28,17 +30,53 @@ from training.registry import (
     registry_client,
 )
 from training.validation import Validation
-from training.validation.report import report_html, report_json
+from training.validation.pictures import Picture
+from training.validation.report import ModelCard, report_html, report_json
 
-_MODEL_CODE: Final = Path(__file__).with_name("mlflow_model.py")
+_SCORING_CODE: Final = Path(__file__).with_name("mlflow_model.py")
 _NEEDED: Final = ("lightgbm", "numpy", "pandas")
 _COLUMN_TYPES: Final[dict[Kind, DataType]] = {
     "number": DataType.double, "category": DataType.string, "date": DataType.string, "series": DataType.double,
 }  # fmt: skip
 
 
+@dataclass(frozen=True)
+class Registration:
+    """A model and what the registry keeps of it.
+
+    Attributes:
+        card: what it is; its name is that of the registered model.
+        texts: of its boosters and its parameters.
+        code: a file that MLflow loads it by, which needs nothing of Jinkong.
+        columns: what a caller gives.
+        example: a few rows of these.
+        parameters: what it was grown with.
+        metrics: what was measured, by name.
+        limits_met: whether every hard limit is.
+        report: everything measured as JSON.
+        page: the same for people.
+        pictures: by name.
+        files: other texts by path.
+        tags: what else the registry shows of the run.
+    """
+
+    card: ModelCard
+    texts: tuple[str, str]
+    code: Path
+    columns: Sequence[ColSpec]
+    example: pd.DataFrame
+    parameters: Mapping[str, Any]
+    metrics: Mapping[str, float]
+    limits_met: bool
+    report: str
+    page: str
+    pictures: Mapping[str, Picture]
+    files: Mapping[str, str] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
 def register(candidate: Candidate, settings: Settings, *, source: str) -> RegisteredModel:
-    """Log the candidate as a run with a new version of the model; it is not champion yet.
+    """Log a scoring model as a run with a new version; it is not champion yet.
 
     Args:
         candidate: what was trained.
@@ -48,63 +86,86 @@ def register(candidate: Candidate, settings: Settings, *, source: str) -> Regist
     Raises:
         RegistryUnavailable: MLflow does not answer.
     """
-    name, card = candidate.name, candidate.card
-    booster, parameters = candidate.model.to_texts()
-    digest = texts_sha256(booster, parameters)
-    report = report_json(card, candidate.validation)
+    model, card, validation = candidate.model, candidate.card, candidate.validation
+    scorecard = candidate.scorecard
+    return register_version(
+        Registration(
+            card=replace(card, name=candidate.name, task=model.task),
+            texts=model.to_texts(),
+            code=_SCORING_CODE,
+            columns=[ColSpec(_column_type(model, name), name, required=True) for name in model.read_columns],
+            example=candidate.example,
+            parameters=asdict(candidate.parameters) | {"trees": model.booster.num_trees()},
+            metrics=_metrics(validation),
+            limits_met=validation.may_become_champion,
+            report=report_json(card, validation),
+            page=report_html(card, validation, candidate.pictures),
+            pictures=candidate.pictures,
+            files={"validation/scorecard.csv": scorecard.table.to_csv(index=False)} if scorecard else {},
+            tags=candidate.tags,
+        ),
+        settings,
+        source=source,
+    )
+
+
+def register_version(wanted: Registration, settings: Settings, *, source: str) -> RegisteredModel:
+    """Log any model as a run with a new version; it is not champion yet.
+
+    Raises:
+        RegistryUnavailable: MLflow does not answer.
+    """
+    card, name = wanted.card, wanted.card.name
+    digest = texts_sha256(*wanted.texts)
     with (
         registry_client(settings) as client,
         mlflow.start_run(experiment_id=_experiment(client, name, settings)) as run,
     ):
-        mlflow.log_params(asdict(candidate.parameters) | {"trees": candidate.model.booster.num_trees()})
-        mlflow.log_metrics(_metrics(candidate.validation))
+        mlflow.log_params(dict(wanted.parameters))
+        mlflow.log_metrics(dict(wanted.metrics))
         mlflow.set_tags(
-            dict(candidate.tags) | {"data_sha256": card.data_sha256, "git_commit": git_commit(), "source": source}
+            dict(wanted.tags) | {"data_sha256": card.data_sha256, "git_commit": git_commit(), "source": source}
         )
-        _log_pictures(candidate)
-        mlflow.log_text(report, REPORT_FILE)
-        mlflow.log_text(report_html(card, candidate.validation, candidate.pictures), REPORT_PAGE_FILE)
-        if candidate.scorecard is not None:
-            mlflow.log_text(candidate.scorecard.table.to_csv(index=False), "validation/scorecard.csv")
-        logged = _log_model(candidate, booster, parameters)
+        _log_pictures(wanted.pictures)
+        texts = {REPORT_FILE: wanted.report, REPORT_PAGE_FILE: wanted.page} | dict(wanted.files)
+        for path, text in texts.items():
+            mlflow.log_text(text, path)
+        logged = _log_model(wanted)
         tags = {
             SHA256_TAG: digest,
-            REPORT_SHA256_TAG: texts_sha256(report),
+            REPORT_SHA256_TAG: texts_sha256(wanted.report),
             TRAINED_BY_TAG: card.trained_by,
             "source": source,
-            "task": candidate.model.task,
-            "limits_met": str(candidate.validation.may_become_champion).lower(),
+            "task": card.task,
+            "limits_met": str(wanted.limits_met).lower(),
         }
         for tag, value in tags.items():
             client.set_model_version_tag(name, logged, tag, value)
         client.set_registered_model_alias(name, CANDIDATE, logged)
-        return RegisteredModel(candidate.model, name, logged, digest, run.info.run_id, source, card.trained_by)
+        return RegisteredModel(wanted.texts, name, logged, digest, run.info.run_id, source, card.trained_by)
 
 
-def _log_pictures(candidate: Candidate) -> None:
+def _log_pictures(pictures: Mapping[str, Picture]) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        for title, picture in candidate.pictures.items():
+        for title, picture in pictures.items():
             (Path(folder) / f"{title}.png").write_bytes(picture.png)
         mlflow.log_artifacts(folder, "plots")
 
 
-def _log_model(candidate: Candidate, booster: str, parameters: str) -> str:
+def _log_model(wanted: Registration) -> str:
     """Store the model's files as a version of the registered model and return the version."""
     with tempfile.TemporaryDirectory() as folder:
         files = {"booster": Path(folder) / BOOSTER_FILE, "parameters": Path(folder) / PARAMETERS_FILE}
-        files["booster"].write_text(booster)
-        files["parameters"].write_text(parameters)
-        columns = [
-            ColSpec(_column_type(candidate.model, name), name, required=True) for name in candidate.model.read_columns
-        ]
+        for path, text in zip(files.values(), wanted.texts, strict=True):
+            path.write_text(text)
         info = mlflow.pyfunc.log_model(
             name="model",
-            python_model=str(_MODEL_CODE),
+            python_model=str(wanted.code),
             artifacts={name: str(path) for name, path in files.items()},
-            signature=ModelSignature(Schema(columns), Schema([ColSpec(DataType.double)])),
-            input_example=candidate.example,
+            signature=ModelSignature(Schema(list(wanted.columns)), Schema([ColSpec(DataType.double)])),
+            input_example=wanted.example,
             pip_requirements=[f"{package}=={version(package)}" for package in _NEEDED],
-            registered_model_name=candidate.name,
+            registered_model_name=wanted.card.name,
         )
     return str(info.registered_model_version)
 

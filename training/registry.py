@@ -10,8 +10,9 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 import mlflow
 from mlflow.entities.model_registry import ModelVersion
@@ -19,8 +20,8 @@ from mlflow.exceptions import MlflowException
 
 from group.libraries import hushed
 from group.settings import Settings
-from training.errors import ModelTampered, NoChampion, RegistryUnavailable
-from training.model import MODEL_NAME, ScoringModel
+from training.errors import ModelTampered, NoChampion, RegistryUnavailable, WrongTask
+from training.model import MODEL_NAME, ScoringModel, Task
 from training.provenance import texts_sha256
 
 CHAMPION: Final = "champion"
@@ -39,9 +40,9 @@ APPROVED_BY_TAG: Final = "approved_by"
 
 @dataclass(frozen=True)
 class RegisteredModel:
-    """A model as it stands in the registry."""
+    """A model as it stands in the registry: ``texts`` are its boosters' and its parameters'."""
 
-    model: ScoringModel
+    texts: tuple[str, str]
     name: str
     version: str
     sha256: str
@@ -49,6 +50,23 @@ class RegisteredModel:
     source: str
     trained_by: str = ""
     approved_by: str = ""
+
+    @cached_property
+    def task(self) -> str:
+        """What it is for: ``credit``, ``response``, or an amount such as ``uplift``."""
+        # Models before there were tasks were all of credit.
+        return str(json.loads(self.texts[1]).get("task", "credit"))
+
+    @cached_property
+    def model(self) -> ScoringModel:
+        """What gives probabilities.
+
+        Raises:
+            WrongTask: it gives amounts.
+        """
+        if self.task not in get_args(Task):
+            raise WrongTask(f"'{self.name}' is a model of {self.task} and gives no probabilities.")
+        return ScoringModel.from_texts(*self.texts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,9 +211,8 @@ def _loaded(entry: ModelVersion) -> RegisteredModel:
             f"Version {entry.version} of '{entry.name}' is not the one that was registered: its SHA-256 is {digest}, "
             f"registered was {entry.tags.get(SHA256_TAG, 'none')}. Train again, or put the alias on another version."
         )
-    model = ScoringModel.from_texts(booster, parameters)
     return RegisteredModel(
-        model,
+        (booster, parameters),
         entry.name,
         str(entry.version),
         digest,

@@ -10,15 +10,13 @@ import polars as pl
 from features import ContractBroken
 from group.settings import Settings
 from pipelines.jobs import training as pooled_training
-from pipelines.jobs.training import keep_report
+from pipelines.jobs.training import incumbent_of, keep_report
 from pipelines.progress import Reporter
 from pipelines.steps import StepRecord, last_record
 from pipelines.workspace import Workspace
 from training import (
     Candidate,
     CreditFrame,
-    ModelTampered,
-    NoChampion,
     Origin,
     Pooled,
     RegisteredModel,
@@ -28,7 +26,6 @@ from training import (
     SegmentRuns,
     SmallSegment,
     Split,
-    champion,
     model_version,
     ray_session,
     register,
@@ -149,11 +146,9 @@ def _frame(workspace: Workspace, record: StepRecord, model: ScoringModel) -> Cre
 def _champions(settings: Settings, segments: Sequence[Segment]) -> dict[str, tuple[str, ScoringModel]]:
     found: dict[str, tuple[str, ScoringModel]] = {}
     for segment in segments:
-        try:
-            incumbent = champion(settings, segment.model_name)
-        except (NoChampion, ModelTampered):
-            continue
-        found[segment.model_name] = (incumbent.version, incumbent.model)
+        incumbent = incumbent_of(settings, segment.model_name)
+        if incumbent is not None:
+            found[segment.model_name] = (incumbent.version, incumbent.model)
     return found
 
 

@@ -4,18 +4,15 @@ import getpass
 from dataclasses import dataclass
 
 from group.settings import Settings
-from pipelines.jobs.training import keep_report
+from pipelines.jobs.training import incumbent_of, keep_report
 from pipelines.jobs.tuning import tune_table
 from pipelines.progress import Reporter, as_steps
 from pipelines.workspace import Workspace
 from training import (
     Candidate,
     LocalGrowth,
-    ModelTampered,
-    NoChampion,
     RayGrowth,
     RegisteredModel,
-    champion,
     ray_session,
     register,
     report_page,
@@ -75,7 +72,7 @@ def train_table(
     called = model_name(request, name)
     workspace = Workspace.of(settings)
     with reporter.bar("asking the registry", None):
-        rival = _champion(settings, called)
+        rival = incumbent_of(settings, called)
     parameters = table_parameters(frame)
     if tune_minutes:
         parameters = tune_table(settings, called, frame, reporter, tune_minutes, resume=resume).best
@@ -97,10 +94,3 @@ def train_table(
         registered = register(candidate, settings, source=request.path.name)
         report = keep_report(workspace, registered, report_page(registered, settings))
     return TrainedTable(candidate, registered, report)
-
-
-def _champion(settings: Settings, name: str) -> RegisteredModel | None:
-    try:
-        return champion(settings, name)
-    except (NoChampion, ModelTampered):
-        return None

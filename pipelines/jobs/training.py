@@ -90,7 +90,7 @@ def train_credit(
     )
     # Before the work, so that a registry that is away is not found out about after it.
     with reporter.bar("asking the registry", None):
-        incumbent = _incumbent(settings)
+        incumbent = incumbent_of(settings, MODEL_NAME)
 
     def work() -> dict[str, Any]:
         frame = _frame(settings, workspace, reporter)
@@ -124,7 +124,7 @@ def train_credit(
 
     def still_there() -> bool:
         done = last_record(workspace, STEP)
-        return done is not None and workspace.test_pd.is_file() and _is_registered(done.facts["model"], settings)
+        return done is not None and workspace.test_pd.is_file() and is_registered(done.facts["model"], settings)
 
     return run_step(workspace, STEP, wanted, work, still_there=still_there, again=again)
 
@@ -137,16 +137,18 @@ def keep_report(workspace: Workspace, registered: RegisteredModel, page: str) ->
     return str(path)
 
 
-def _is_registered(model: Mapping[str, str], settings: Settings) -> bool:
+def is_registered(model: Mapping[str, str], settings: Settings) -> bool:
+    """Whether the registry still has a model of a step's facts, as it was."""
     try:
         return model_version(model["version"], settings, model["name"]).sha256 == model["sha256"]
     except (RegistryUnavailable, ModelTampered):
         return False
 
 
-def _incumbent(settings: Settings) -> RegisteredModel | None:
+def incumbent_of(settings: Settings, name: str) -> RegisteredModel | None:
+    """The champion that a new version would replace; None if there is none that can be loaded."""
     try:
-        return champion(settings, MODEL_NAME)
+        return champion(settings, name)
     except (NoChampion, ModelTampered):
         return None
 

@@ -256,17 +256,17 @@ def uplift_of(settings: Settings) -> dict[str, Any]:
     """The chosen learner of uplift on the latest campaigns, against the simulation's own uplifts."""
     import polars as pl
 
-    from features import open_store, service_features
+    from features import open_store
     from pipelines.workspace import Workspace
     from training.uplift import chosen_uplift_model, qini_of_truth, uplift_frame
 
     workspace, store = Workspace.of(settings), open_store(settings)
-    frame = uplift_frame(store, workspace.canonical, tuple(service_features(store)))
+    frame = uplift_frame(store, workspace.canonical)
     choice, test = chosen_uplift_model(frame, settings.threads), frame.part("test")
     truth = pl.read_parquet(workspace.truth / "uplift" / "*.parquet")
     keys = ["legal_entity", "customer_id", "campaign_id"]
     true = test.rows.join(truth, on=keys, how="left", maintain_order="left")["uplift"].to_numpy()
-    share = qini_of_truth(choice.uplift(test.matrix), true) / qini_of_truth(true, true)
+    share = qini_of_truth(choice.model.amount(test.matrix), true) / qini_of_truth(true, true)
     return {
         "learner": choice.learner, "qini_when_choosing": choice.chosen_by, "qini_on_test": choice.test,
         "share_of_oracle_qini": share, "contacts": len(frame.rows), "wanted": "share of the oracle's Qini at least 0.7",

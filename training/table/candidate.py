@@ -10,15 +10,14 @@ import numpy.typing as npt
 import pandas as pd
 import polars as pl
 
-from training.candidates import Candidate, calibration_in_words, scorecard_challenger, trees_in_words
+from training.candidates import Candidate, calibration_in_words, judged_model, trees_in_words
 from training.errors import UnusableTable
 from training.growth import BoosterParameters, Grown, Growth, TrainingRows, grown_model
 from training.model import ScoringModel
 from training.provenance import git_commit, texts_sha256
 from training.table.frame import TableFrame
 from training.table.request import TableRequest
-from training.validation import Rival, ScoredRows, validate
-from training.validation.pictures import validation_pictures
+from training.validation import Rival, ScoredRows
 from training.validation.report import ModelCard
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,79}")
@@ -87,18 +86,16 @@ def train_table_candidate(
     )
     progress(0.5)
     fitted, tested = _scored(grown.model, frame, ~frame.test), _scored(grown.model, frame, frame.test)
-    warnings = list(frame.warnings)
-    scorecard, challengers = scorecard_challenger(grown, training, frame.directions, tested, warnings)
-    progress(0.7)
-    validation = validate(
-        grown.model,
+    judged = judged_model(
+        grown,
+        training,
+        frame.directions,
         fitted,
         tested,
         threads=threads,
         champion=_rival(champion, frame),
-        challengers=challengers,
-        warnings=tuple(warnings),
-        progress=lambda share: progress(0.7 + 0.3 * share),
+        warnings=frame.warnings,
+        progress=lambda share: progress(0.5 + 0.5 * share),
     )
     test = frame.named.filter(pl.Series(frame.test)).select(
         pl.col(request.identifier or frame.named.columns[0]),
@@ -109,12 +106,12 @@ def train_table_candidate(
         name=name,
         model=grown.model,
         parameters=parameters,
-        validation=validation,
+        validation=judged.validation,
         card=_card(frame, request, name, grown, parameters, trained_by),
-        pictures=validation_pictures(fitted, tested, validation),
+        pictures=judged.pictures,
         example=_example(frame, grown.model),
         test=test,
-        scorecard=scorecard,
+        scorecard=judged.scorecard,
         tags={"split": frame.split, "target": request.target},
     )
 

@@ -2,6 +2,7 @@
 
 from training.uplift.choice import UpliftChoice as UpliftChoice
 from training.uplift.choice import chosen_uplift_model as chosen_uplift_model
+from training.uplift.evidence import uplift_evidence as uplift_evidence
 from training.uplift.frame import UpliftFrame as UpliftFrame
 from training.uplift.frame import uplift_frame as uplift_frame
 from training.uplift.qini import qini as qini

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import polars as pl
 from feast import FeatureStore
 
-from features import point_in_time_frame, query
+from features import MARKETING_SERVICE, point_in_time_frame, query, service_features
 from training.errors import TooFewContacts
 from training.frames import matrix, party_tickets
 
@@ -59,7 +59,7 @@ class UpliftFrame:
         return self.rows["fold"].to_numpy()
 
 
-def uplift_frame(store: FeatureStore, canonical: Path, features: tuple[str, ...]) -> UpliftFrame:
+def uplift_frame(store: FeatureStore, canonical: Path) -> UpliftFrame:
     """Join what was known of each contacted party when it was contacted, through Feast.
 
     The three latest campaigns are the test, the three before them what a learner is chosen by.
@@ -85,7 +85,8 @@ def uplift_frame(store: FeatureStore, canonical: Path, features: tuple[str, ...]
         part=pl.col("campaign_id").replace_strict(part),
         fold=pl.Series(party_tickets(contacts["party_id"]) % FOLDS),
     )
-    return UpliftFrame(point_in_time_frame(store, divided), features)
+    features = tuple(service_features(store, MARKETING_SERVICE))
+    return UpliftFrame(point_in_time_frame(store, divided, MARKETING_SERVICE), features)
 
 
 _CONTACTS_SQL: Final = """

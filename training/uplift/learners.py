@@ -17,17 +17,21 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklift.models import ClassTransformationReg
 
+from training.amounts import AmountModel, Line, Term
+
 Matrix = npt.NDArray[np.float64]
 Vector = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
-Uplift = Callable[[Matrix], Vector]
-"""What a contact adds to the probability of a purchase, ``(n,)`` of rows ``(n, k)``."""
+
+UPLIFT: Final = "uplift"
+"""The task of these models: what a contact adds to the probability of a purchase."""
 
 
 @dataclass(frozen=True, slots=True)
 class Experiment:
-    """Rows ``(n, k)``, who was contacted, who bought, folds by party."""
+    """Rows ``(n, k)`` of named features, who was contacted, who bought, folds by party."""
 
+    features: tuple[str, ...]
     rows: Matrix
     treated: Vector
     took_up: Vector
@@ -35,7 +39,9 @@ class Experiment:
 
     def only(self, chosen: npt.NDArray[np.bool_]) -> "Experiment":
         """Some of the rows."""
-        return Experiment(self.rows[chosen], self.treated[chosen], self.took_up[chosen], self.folds[chosen])
+        return Experiment(
+            self.features, self.rows[chosen], self.treated[chosen], self.took_up[chosen], self.folds[chosen]
+        )
 
 
 _SHARED: Final[dict[str, Any]] = {
@@ -46,38 +52,31 @@ _OUTCOME_TREES: Final = 250
 _EFFECT_TREES: Final = 150
 
 
-def s_learner(data: Experiment, threads: int) -> Uplift:
+def s_learner(data: Experiment, threads: int) -> AmountModel:
     """One model of the purchase, with the contact as a feature."""
     rows = np.column_stack([data.rows, data.treated])
     # Beside so many features, a tree that may see a third of them would mostly not see the contact.
     booster = _outcome(rows, data.took_up, threads, feature_fraction=0.8)
-
-    def uplift(asked: Matrix) -> Vector:
-        ones, zeros = np.ones(len(asked)), np.zeros(len(asked))
-        return _probability(booster, np.column_stack([asked, ones])) - _probability(
-            booster, np.column_stack([asked, zeros])
-        )
-
-    return uplift
+    return _model(data, "S", Term(booster, 1.0, contact=1.0), Term(booster, -1.0, contact=0.0))
 
 
-def t_learner(data: Experiment, threads: int) -> Uplift:
+def t_learner(data: Experiment, threads: int) -> AmountModel:
     """A model of those who were contacted less one of those who were not."""
     contacted, held_out = _both_outcomes(data, threads)
-    return lambda asked: _probability(contacted, asked) - _probability(held_out, asked)
+    return _model(data, "T", Term(contacted), Term(held_out, -1.0))
 
 
-def x_learner(data: Experiment, threads: int) -> Uplift:
+def x_learner(data: Experiment, threads: int) -> AmountModel:
     """Effects imputed to each side by the other side's model, learnt, and weighted by the chance of a contact."""
     contacted, held_out = _both_outcomes(data, threads)
     own, others = data.treated == 1, data.treated == 0
-    of_contacted = _effect(data.rows[own], data.took_up[own] - _probability(held_out, data.rows[own]), threads)
-    of_held_out = _effect(data.rows[others], _probability(contacted, data.rows[others]) - data.took_up[others], threads)
+    of_contacted = _effect(data.rows[own], data.took_up[own] - _answer(held_out, data.rows[own]), threads)
+    of_held_out = _effect(data.rows[others], _answer(contacted, data.rows[others]) - data.took_up[others], threads)
     chance = float(data.treated.mean())
-    return lambda asked: np.asarray(chance * of_held_out.predict(asked) + (1 - chance) * of_contacted.predict(asked))
+    return _model(data, "X", Term(of_held_out, chance), Term(of_contacted, 1 - chance))
 
 
-def dr_learner(data: Experiment, threads: int) -> Uplift:
+def dr_learner(data: Experiment, threads: int) -> AmountModel:
     """A regression on outcomes that are right if either the model of the purchase or the chance of a contact is."""
     chance = float(data.treated.mean())
     pseudo = np.empty(len(data.rows))
@@ -85,34 +84,39 @@ def dr_learner(data: Experiment, threads: int) -> Uplift:
         own = data.folds == fold
         contacted, held_out = _both_outcomes(data.only(~own), threads)
         rows, treated, took_up = data.rows[own], data.treated[own], data.took_up[own]
-        with_contact, without = _probability(contacted, rows), _probability(held_out, rows)
+        with_contact, without = _answer(contacted, rows), _answer(held_out, rows)
         pseudo[own] = (
             with_contact
             - without
             + treated * (took_up - with_contact) / chance
             - (1 - treated) * (took_up - without) / (1 - chance)
         )
-    effect = _effect(data.rows, pseudo, threads)
-    return lambda asked: np.asarray(effect.predict(asked))
+    return _model(data, "DR", Term(_effect(data.rows, pseudo, threads)))
 
 
-def baseline(data: Experiment, threads: int) -> Uplift:
+def baseline(data: Experiment, threads: int) -> AmountModel:
     """scikit-uplift's transformed outcome with a linear regression; missing values are the column's median."""
     del threads
     middle = np.nan_to_num(np.nanmedian(data.rows, axis=0))
-
-    def filled(rows: Matrix) -> Matrix:
-        return np.where(np.isnan(rows), middle, rows)
-
+    filled = np.where(np.isnan(data.rows), middle, data.rows)
     regression = make_pipeline(StandardScaler(), Ridge(alpha=1_000.0))
-    model = ClassTransformationReg(regression, propensity_val=float(data.treated.mean()))
-    model.fit(filled(data.rows), data.took_up, data.treated)
-    return lambda asked: np.asarray(model.predict(filled(asked)))
+    ClassTransformationReg(regression, propensity_val=float(data.treated.mean())).fit(
+        filled, data.took_up, data.treated
+    )
+    scaler, ridge = regression.named_steps["standardscaler"], regression.named_steps["ridge"]
+    slopes = np.ravel(ridge.coef_) / scaler.scale_
+    intercept = float(np.ravel(ridge.intercept_)[0] - slopes @ scaler.mean_)
+    line = Line(tuple(middle.tolist()), tuple(slopes.tolist()), intercept)
+    return AmountModel(UPLIFT, data.features, line=line, method="scikit-uplift")
 
 
-LEARNERS: Final[Mapping[str, Callable[[Experiment, int], Uplift]]] = {
+LEARNERS: Final[Mapping[str, Callable[[Experiment, int], AmountModel]]] = {
     "S": s_learner, "T": t_learner, "X": x_learner, "DR": dr_learner, "scikit-uplift": baseline,
 }  # fmt: skip
+
+
+def _model(data: Experiment, learner: str, *terms: Term) -> AmountModel:
+    return AmountModel(UPLIFT, data.features, terms, method=f"{learner}-learner on LightGBM")
 
 
 def _both_outcomes(data: Experiment, threads: int) -> tuple[lgb.Booster, lgb.Booster]:
@@ -132,5 +136,5 @@ def _effect(rows: Matrix, effect: Vector, threads: int) -> lgb.Booster:
     return lgb.train(parameters, lgb.Dataset(rows, effect, params=parameters), _EFFECT_TREES)
 
 
-def _probability(booster: lgb.Booster, rows: Matrix) -> Vector:
+def _answer(booster: lgb.Booster, rows: Matrix) -> Vector:
     return np.asarray(booster.predict(rows))

@@ -3,6 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 from sklift.metrics import qini_auc_score
+from sklift.metrics import qini_curve as sklift_curve
 
 Vector = npt.NDArray[np.float64]
 
@@ -10,6 +11,13 @@ Vector = npt.NDArray[np.float64]
 def qini(uplift: Vector, took_up: Vector, treated: Vector) -> float:
     """The Qini coefficient of scores ``(n,)`` on a randomised experiment (Radcliffe 2007); 1 would be foresight."""
     return float(qini_auc_score(took_up, uplift, treated))
+
+
+def qini_curve(uplift: Vector, took_up: Vector, treated: Vector) -> tuple[Vector, Vector, Vector]:
+    """Share contacted, the best first; purchases caused so far a row; and as many at random. Arrays of equal length."""
+    contacted, gained = (np.asarray(part, np.float64) for part in sklift_curve(took_up, uplift, treated))
+    share, gain = contacted / len(uplift), gained / len(uplift)
+    return share, gain, share * gain[-1]
 
 
 def qini_of_truth(uplift: Vector, true_uplift: Vector) -> float:

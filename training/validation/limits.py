@@ -5,22 +5,26 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Final, Self
+from typing import Annotated, Final, Literal, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from group.errors import InputError
 from training.errors import TrainingError
-from training.model import Task
 
 LIMITS_FILE: Final = Path(__file__).with_name("limits.yaml")
+
+JudgedTask = Literal["credit", "response", "uplift", "amount"]
+"""Probabilities of a default or a response, what a contact causes, and amounts (a value, a loss)."""
 
 MEASURES: Final = (
     "test_gini", "test_gini_low", "gini_lost_on_test", "mean_over_rate", "calibration_slope", "red_grades",
     "grade_inversions", "largest_grade_share", "score_psi", "largest_csi", "best_single_auc", "permuted_auc",
     "backward_gain", "selection_ratio_sex", "selection_ratio_region", "selection_ratio_age_band",
     "opportunity_gap_sex", "opportunity_gap_region", "opportunity_gap_age_band", "gini_less_champions",
+    "qini", "qini_low", "uplift_of_best_fifth_low", "rank_gini", "mean_over_actual",
+    "error_over_naive",
 )  # fmt: skip
 """Figures that a limit may be put on."""
 
@@ -36,7 +40,7 @@ class Limit(BaseModel):
 
     measure: str
     hard: bool
-    tasks: tuple[Task, ...] = Field(min_length=1)
+    tasks: tuple[JudgedTask, ...] = Field(min_length=1)
     at_least: float | None = None
     at_most: float | None = None
     between: tuple[float, float] | None = None
@@ -82,7 +86,7 @@ class Limits(BaseModel):
     limits: tuple[Limit, ...]
     selected_share: _SelectedShare
 
-    def share(self, task: Task) -> float:
+    def share(self, task: JudgedTask) -> float:
         """The share selected by models of a task."""
         return self.selected_share.credit if task == "credit" else self.selected_share.response
 
@@ -122,7 +126,7 @@ def limits_sha256(path: Path = LIMITS_FILE) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def judged(figures: Mapping[str, float], limits: Limits, task: Task) -> tuple[Verdict, ...]:
+def judged(figures: Mapping[str, float], limits: Limits, task: str) -> tuple[Verdict, ...]:
     """What the figures say to each limit of the task; limits on figures that are not there are left out."""
     return tuple(
         Verdict(

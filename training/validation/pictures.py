@@ -1,7 +1,7 @@
 """The pictures a model is judged by: ROC, CAP, calibration, distribution of scores, weights, dependence, months."""
 
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,7 +14,7 @@ from sklearn.metrics import roc_curve
 from training.scale import score_points
 from training.validation.evidence import Validation
 from training.validation.importance import PartialDependence
-from training.validation.rows import ScoredRows
+from training.validation.rows import ScoredRows, Vector
 
 _BLUE: Final = "#1f6feb"
 _ORANGE: Final = "#d9822b"
@@ -154,6 +154,28 @@ def _months(validation: Validation) -> Figure:
     axes.tick_params(axis="x", rotation=45)
     axes.legend(frameon=False)
     return figure
+
+
+def bars_of_groups(title: str, upward: str, names: Sequence[str], sides: Mapping[str, Sequence[float]]) -> Picture:
+    """Two bars for each name, or as many as there are sides."""
+    figure, axes = _empty(title, "", upward)
+    places, width = np.arange(len(names)), 0.8 / len(sides)
+    for number, ((side, values), colour) in enumerate(zip(sides.items(), (_BLUE, _ORANGE, _GREY), strict=False)):
+        axes.bar(places + (number - (len(sides) - 1) / 2) * width, values, width, color=colour, label=side)
+    axes.set_xticks(places, names)
+    axes.axhline(0, color=_GREY, linewidth=1)
+    axes.legend(frameon=False)
+    return drawn(figure)
+
+
+def curves(title: str, across: str, upward: str, lines: Mapping[str, tuple[Vector, Vector]]) -> Picture:
+    """Lines by name, each its places across and upward."""
+    figure, axes = _empty(title, across, upward)
+    for (name, (places, values)), colour in zip(lines.items(), (_BLUE, _ORANGE, _GREY), strict=False):
+        axes.plot(places, values, color=colour, label=name)
+    axes.axhline(0, color=_GREY, linewidth=1)
+    axes.legend(frameon=False)
+    return drawn(figure)
 
 
 def _short(name: str, length: int = 34) -> str:

@@ -48,7 +48,7 @@ def report_json(card: ModelCard, validation: Validation) -> str:
     """Everything in the report, for machines."""
     content = {"card": asdict(card) | {"trained_at": card.trained_at.isoformat()}, "validation": validation.as_json()}
     # No row is written as NaN, which is not JSON.
-    return json.dumps(_without_nan(content), indent=1, ensure_ascii=False)
+    return json.dumps(without_nan(content), indent=1, ensure_ascii=False)
 
 
 def report_html(card: ModelCard, validation: Validation, pictures: Mapping[str, Picture]) -> str:
@@ -63,11 +63,12 @@ def report_html(card: ModelCard, validation: Validation, pictures: Mapping[str, 
     return page_text("training", "validation", card.trained_at, content)
 
 
-def _without_nan(value: Any) -> Any:
+def without_nan(value: Any) -> Any:
+    """The value as JSON takes it: what is no number is null."""
     if isinstance(value, dict):
-        return {str(key): _without_nan(inner) for key, inner in value.items()}
+        return {str(key): without_nan(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [_without_nan(inner) for inner in value]
+        return [without_nan(inner) for inner in value]
     if isinstance(value, float) and value - value != 0:
         return None
     return value
