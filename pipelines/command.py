@@ -17,6 +17,7 @@ from pipelines.model_desk import models_app
 from pipelines.quality_desk import sources_app
 from pipelines.terminal import console, reporter, starting, working
 from pipelines.training_desk import train_app
+from pipelines.whitelist_desk import whitelist_app
 
 if TYPE_CHECKING:
     from features import ForeignSource, Source
@@ -134,6 +135,7 @@ app.add_typer(features_app, name="features")
 app.add_typer(sources_app, name="sources")
 app.add_typer(train_app, name="train")
 app.add_typer(models_app, name="models")
+app.add_typer(whitelist_app, name="whitelist")
 
 
 @app.command("export")

@@ -10,11 +10,13 @@ from rich.table import Column, Table
 
 from features import TablePreview
 from pipelines.steps import StepRecord
+from training.whitelist.eligibility import EXCLUSIONS
 
 if TYPE_CHECKING:
     from pipelines.jobs.segments import TrainedSegments
     from pipelines.jobs.table import TrainedTable
     from training.table import TableFrame
+    from training.whitelist.kept import KeptWhitelist
 
 
 def tell_data(console: Console, record: StepRecord) -> None:
@@ -140,6 +142,28 @@ _MARKETING_FIGURES: Final = (
     ("test_gini", "Gini"), ("qini", "Qini"), ("qini_low", "at least"), ("qini_high", "at most"),
     ("rank_gini", "Gini of the order"), ("mean_over_actual", "predicted over actual"),
 )  # fmt: skip
+
+
+def tell_whitelist(console: Console, kept: "KeptWhitelist", page: Path) -> None:
+    """How a list came about, what its caps cost, and what comes next."""
+    manifest = kept.manifest
+    table = Table("", *_right("customers"), title=f"{kept.name} version {kept.version}", title_justify="left")
+    table.add_row("seen, a company and a party each", f"{manifest['seen']:,}")
+    for name, count in manifest["left_out"].items():
+        table.add_row(f"  {EXCLUSIONS[name][1]}", f"-{count:,}")
+    table.add_row("  the caps, or what it earns, leave nothing", f"-{manifest['not_allocated']:,} parties")
+    table.add_row("on the list", f"{kept.offers:,}")
+    table.add_row("  held out at random, not to be contacted", f"{kept.held_out:,}")
+    console.print(table)
+    for price in manifest["shadow_prices"]:
+        if price["price"] > 0:
+            used = f"{price['used']:,.0f} of {price['allowed']:,.0f}"
+            _line(console, f"cap {price['cap']}: {used} used; one more would earn {price['price']:,.4f} CNY")
+    _line(console, f"page {page}")
+    _line(
+        console,
+        f'a draft: jinkong whitelist release {kept.name} --version {kept.version} --by NAME --reason "…"',
+    )
 
 
 def tell_limits(console: Console, limits: Sequence[Mapping[str, Any]]) -> None:

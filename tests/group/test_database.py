@@ -21,11 +21,12 @@ from group.database import (
     open_database,
     require_current,
 )
+from training.whitelist import kept
 
 
 def test_migrations_make_the_tables_that_the_code_declares(database_url: str) -> None:
     # All rooms that declare tables.
-    assert {table.metadata for table in (audit.audit_log, rulings.identity_rulings)} == {metadata}
+    assert {table.metadata for table in (audit.audit_log, rulings.identity_rulings, kept.whitelists)} == {metadata}
     engine = open_database(database_url)
     migrate(engine)
     require_current(engine)

@@ -35,7 +35,10 @@ class Prospects:
         affordable: CNY, ``(n, products)``: the most that the party can carry of each product; 0 where it does not
             qualify.
         affordable_in_all: CNY: the most of all products together.
-        groups: by name (region, industry), the group of each party, for caps on concentration.
+        groups: by name (region, industry), the group of each party, for caps on concentration; empty text for none.
+        uplift: ``(n, products)``: what an offer adds to the probability that the product is taken; 1 if None. It is
+            what profit is weighed with.
+        take_up: ``(n, products)``: the probability that an offer is taken; 1 if None. Losses are weighed with it.
     """
 
     party_id: Texts
@@ -43,6 +46,8 @@ class Prospects:
     affordable: Matrix
     affordable_in_all: Vector
     groups: Mapping[str, Texts] = field(default_factory=dict)
+    uplift: Matrix | None = None
+    take_up: Matrix | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +133,10 @@ def _pairs(prospects: Prospects, products: Sequence[Product], caps: Caps) -> _Pa
     most = np.minimum(np.minimum(prospects.affordable, largest), prospects.affordable_in_all[:, None])
     profit = np.column_stack([profit_rate(product, prospects.pd) for product in products])
     loss = np.column_stack([loss_rate(product, prospects.pd) for product in products])
+    if prospects.uplift is not None:
+        profit = profit * prospects.uplift
+    if prospects.take_up is not None:
+        loss = loss * prospects.take_up
     cost = np.array([product.cost_per_offer for product in products])
     worth = (most >= least) & (profit * most > cost) & (prospects.pd <= caps.highest_pd)[:, None]
     party, product = np.nonzero(worth)
@@ -149,7 +158,8 @@ def _rows(
         allowed.append(caps.largest_share_of_company * caps.budget)
     for name, share in caps.largest_share.items():
         of = prospects.groups[name][pairs.party]
-        for group in np.unique(of):
+        # Whoever is in no group (a person has no industry) is in none together with others either.
+        for group in np.unique(of[of != ""]):
             names.append(f"{name} {group}")
             rows.append((of == group).astype(np.float64))
             allowed.append(share * caps.budget)
@@ -189,6 +199,8 @@ def _falling_with_risk(limits: Matrix, prospects: Prospects, products: Sequence[
     alike = [
         *prospects.affordable.T.round(2).tolist(), prospects.affordable_in_all.round(2).tolist(),
         *(groups.tolist() for groups in prospects.groups.values()),
+        *(column.tolist() for shares in (prospects.uplift, prospects.take_up) if shares is not None
+          for column in shares.T),
     ]  # fmt: skip
     most: dict[tuple[object, ...], float] = {}
     cut = limits.copy()
@@ -249,7 +261,11 @@ def _require_sense(prospects: Prospects, products: Sequence[Product], caps: Caps
     count = len(prospects.pd)
     lengths = {len(prospects.party_id), len(prospects.affordable), len(prospects.affordable_in_all)}
     lengths |= {len(groups) for groups in prospects.groups.values()}
-    if lengths != {count} or (count and prospects.affordable.shape[1] != len(products)):
+    matrices = [
+        matrix for matrix in (prospects.affordable, prospects.uplift, prospects.take_up) if matrix is not None
+    ]  # fmt: skip
+    lengths |= {len(matrix) for matrix in matrices}
+    if lengths != {count} or any(count and matrix.shape[1] != len(products) for matrix in matrices):
         raise InvalidTerms(f"All arrays need an entry for each of the {count} parties, and one for each product.")
     if count and not (prospects.pd.min() >= 0 and prospects.pd.max() <= 1):
         raise InvalidTerms("PDs are from 0 to 1.")
