@@ -1,17 +1,15 @@
 """The HTTP API: scores, health, readiness, metrics."""
 
-import secrets
 import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import asdict
 from http import HTTPStatus
 from importlib.metadata import version
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Body, Depends, FastAPI, Path, Request, Response
 from fastapi.responses import JSONResponse, RedirectResponse
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from fastapi_offline import FastAPIOffline
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -22,13 +20,13 @@ from group.database import DatabaseUnavailable, require_current
 from group.errors import JinkongError
 from group.settings import Settings
 from serving.backend import Backend, open_backend
+from serving.callers import Caller, backend_of, problems
 from serving.limits import BodyLimit
 from serving.messages import (
     PARTY_EXAMPLE,
     Health,
     ModelName,
     ModelReply,
-    Problem,
     Readiness,
     ReasonReply,
     ScoreReply,
@@ -36,8 +34,9 @@ from serving.messages import (
     WrongField,
 )
 from serving.metrics import CONTENT_TYPE, Measured, Metrics
-from serving.problems import MEDIA_TYPE, ApiError, answer_with_problems
+from serving.problems import ApiError, answer_with_problems
 from serving.scorer import Scored, Scorer, WrongFeatureRow, audit_payload
+from serving.whitelists import whitelists
 from training import MODEL_NAME, ModelTampered, NoChampion, RegistryUnavailable
 
 SCORE_GIVEN: Final = "score.given"
@@ -79,42 +78,11 @@ def create_app(settings: Settings, connect: Callable[[Settings], Backend] = open
     app.state.metrics = metrics
     app.include_router(_operations)
     app.include_router(_scores)
+    app.include_router(whitelists)
     answer_with_problems(app)
     app.add_middleware(BodyLimit, most_bytes=settings.max_body_bytes)
     app.add_middleware(Measured, metrics=metrics)
     return app
-
-
-def _problems(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
-    return {
-        int(status): {"model": Problem, "description": status.phrase, "content": {MEDIA_TYPE: {}}}
-        for status in statuses
-    }
-
-
-_bearer: Final = HTTPBearer(auto_error=False, description="needed where JINKONG_SERVICE_TOKEN is set")
-
-
-def _caller(request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]) -> str:
-    """Who calls, for the audit log.
-
-    Raises:
-        ApiError: 401, the service has a token and the caller did not send it.
-    """
-    wanted = request.app.state.settings.service_token
-    if wanted is None:
-        return "local"
-    given = credentials.credentials if credentials else ""
-    if not secrets.compare_digest(given.encode(), wanted.get_secret_value().encode()):
-        raise ApiError(
-            HTTPStatus.UNAUTHORIZED, "unauthorized", "Send the service's token as 'Authorization: Bearer …'."
-        )
-    return "service"
-
-
-def _backend(request: Request) -> Backend:
-    backend: Backend = request.app.state.backend
-    return backend
 
 
 def _scorer(request: Request) -> Scorer:
@@ -123,7 +91,7 @@ def _scorer(request: Request) -> Scorer:
 
 def _scorer_of(request: Request, name: str) -> Scorer:
     try:
-        return _backend(request).scorer(name)
+        return backend_of(request).scorer(name)
     except tuple(_UNAVAILABLE) as error:
         raise _unavailable(error) from None
 
@@ -136,7 +104,6 @@ def _unavailable(error: JinkongError) -> ApiError:
 _operations: Final = APIRouter(tags=["operations"])
 _scores: Final = APIRouter(prefix="/v1", tags=["scores"])
 
-Caller = Annotated[str, Depends(_caller)]
 ChampionScorer = Annotated[Scorer, Depends(_scorer)]
 
 
@@ -162,7 +129,7 @@ def readyz(request: Request) -> JSONResponse:
     except ApiError as error:
         reasons.append(str(error))
     try:
-        require_current(_backend(request).engine)
+        require_current(backend_of(request).engine)
     except DatabaseUnavailable as error:
         reasons.append(str(error))
     answer = Readiness(status="not ready" if reasons else "ready", model=model, reasons=reasons)
@@ -173,7 +140,7 @@ def readyz(request: Request) -> JSONResponse:
 @_operations.get("/metrics", summary="Measures for Prometheus", response_class=Response)
 def metrics(request: Request) -> Response:
     """Requests by route and answer, their duration, scores by company, the model in service."""
-    loaded = _backend(request).loaded
+    loaded = backend_of(request).loaded
     in_service = (loaded.registered.name, loaded.registered.version) if loaded else None
     return Response(request.app.state.metrics.text(in_service), media_type=CONTENT_TYPE)
 
@@ -181,7 +148,7 @@ def metrics(request: Request) -> Response:
 @_scores.get(
     "/model",
     summary="The model in service and its features",
-    responses=_problems(HTTPStatus.UNAUTHORIZED, HTTPStatus.SERVICE_UNAVAILABLE),
+    responses=problems(HTTPStatus.UNAUTHORIZED, HTTPStatus.SERVICE_UNAVAILABLE),
 )
 def model(_caller_name: Caller, scorer: ChampionScorer) -> ModelReply:
     """Names, in order, what a full feature row must hold."""
@@ -192,7 +159,7 @@ def model(_caller_name: Caller, scorer: ChampionScorer) -> ModelReply:
 @_scores.get(
     "/models/{name}",
     summary="Another model in service and its columns",
-    responses=_problems(HTTPStatus.UNAUTHORIZED, HTTPStatus.SERVICE_UNAVAILABLE),
+    responses=problems(HTTPStatus.UNAUTHORIZED, HTTPStatus.SERVICE_UNAVAILABLE),
 )
 def named_model(
     name: Annotated[str, Path(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,79}$")], _caller_name: Caller, request: Request
@@ -206,7 +173,7 @@ def named_model(
 @_scores.post(
     "/score",
     summary="Score a party or a row of features",
-    responses=_problems(
+    responses=problems(
         HTTPStatus.UNAUTHORIZED,
         HTTPStatus.NOT_FOUND,
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
@@ -236,7 +203,7 @@ def score(
     score_id = str(uuid.uuid4())
     payload = audit_payload(wanted.model_dump(exclude_none=True), scorer.registered, scored)
     try:
-        record = _backend(request).record(AuditEvent(wanted.legal_entity, caller, SCORE_GIVEN, score_id, payload))
+        record = backend_of(request).record(AuditEvent(wanted.legal_entity, caller, SCORE_GIVEN, score_id, payload))
     except (DBAPIError, PoolTimeoutError):
         detail = "The score could not be written to the audit log, so it is not given; try again."
         raise ApiError(HTTPStatus.SERVICE_UNAVAILABLE, "database_unavailable", detail) from None

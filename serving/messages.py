@@ -1,6 +1,7 @@
 """What goes over the wire: requests and replies of the API, with the examples that its page shows."""
 
-from datetime import datetime
+from datetime import date, datetime
+from decimal import Decimal
 from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -102,6 +103,42 @@ class ModelReply(BaseModel):
     model: ModelName
     task: Literal["credit", "response"] = Field(description="whether the probability is of a default or of a response")
     features: list[str]
+
+
+class OfferReply(BaseModel):
+    """What a company may offer a party, and why."""
+
+    rank: int = Field(description="1 is the most worthwhile offer of the whole list", examples=[17])
+    legal_entity: LegalEntityCode
+    party_id: str = Field(examples=["PXR5Q2M7ZKCA"])
+    customer_id: str = Field(description="the number of the party at ``source``", examples=["CO26714693"])
+    source: LegalEntityCode = Field(description="the company that knows the party, and may share it")
+    product: str = Field(examples=["revolving_card"])
+    credit_limit: Decimal = Field(description="CNY", examples=["35000.00"])
+    rate_per_annum: float = Field(examples=[0.179])
+    term_months: int = Field(examples=[12])
+    channel: str = Field(examples=["mobile_app"])
+    valid_from: date
+    valid_until: date
+    expected_profit: float = Field(description="CNY in twelve months, beyond what comes without a contact")
+    uplift: float = Field(description="what a contact adds to the probability of a purchase", examples=[0.08])
+    response: float = Field(ge=0, le=1, description="the probability of a purchase after a contact", examples=[0.15])
+    probability_of_default: float = Field(ge=0, le=1, examples=[0.0061])
+    grade: str = Field(examples=["R4"])
+    customer_value: float = Field(description="CNY that the party is expected to pay the source in twelve months")
+    reason_zh: str = Field(examples=["营销响应增量高（+8.0%）"])
+    reason_en: str = Field(examples=["a contact moves it much (+8.0%)"])
+
+
+class WhitelistReply(BaseModel):
+    """A page of offers. ``next_after_rank`` asks for the next; it is null on the last."""
+
+    name: str = Field(examples=["spring"])
+    version: int = Field(examples=[3])
+    sha256: str = Field(description="of all offers of the version", examples=["9f2c…"])
+    as_of: datetime
+    offers: list[OfferReply]
+    next_after_rank: int | None
 
 
 class Health(BaseModel):

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, Self
+from typing import Any, Final, Protocol, Self
 
 import lightgbm as lgb
 import numpy as np
@@ -15,6 +15,9 @@ from training.model import ScoringModel, Task
 Matrix = npt.NDArray[np.float64]
 Vector = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
+
+
+_FEW_COLUMNS: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +57,9 @@ class BoosterParameters:
             "monotone_constraints_method": "basic",
             "seed": self.seed,
             "deterministic": True,
-            "force_row_wise": True,
+            # The same trees either way; by columns is nearly twice as fast where a tree sees few of them.
+            "force_col_wise": self.feature_fraction < _FEW_COLUMNS,
+            "force_row_wise": self.feature_fraction >= _FEW_COLUMNS,
             "num_threads": threads,
             "verbosity": -1,
         }

@@ -24,7 +24,7 @@ _MOST_TREES: Final = 600
 _STOP_AFTER: Final = 40
 _SHARED: Final[dict[str, Any]] = {
     "learning_rate": 0.05, "num_leaves": 8, "feature_fraction": 0.5, "bagging_fraction": 0.7, "bagging_freq": 1,
-    "lambda_l2": 10.0, "seed": 20_260_101, "deterministic": True, "force_row_wise": True, "verbosity": -1,
+    "lambda_l2": 10.0, "seed": 20_260_101, "deterministic": True, "force_col_wise": True, "verbosity": -1,
     "monotone_constraints_method": "basic",
 }  # fmt: skip
 

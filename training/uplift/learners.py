@@ -46,7 +46,7 @@ class Experiment:
 
 _SHARED: Final[dict[str, Any]] = {
     "learning_rate": 0.03, "num_leaves": 6, "feature_fraction": 0.3, "bagging_fraction": 0.7, "bagging_freq": 1,
-    "lambda_l2": 20.0, "seed": 20_260_101, "deterministic": True, "force_row_wise": True, "verbosity": -1,
+    "lambda_l2": 20.0, "seed": 20_260_101, "deterministic": True, "force_col_wise": True, "verbosity": -1,
 }  # fmt: skip
 _OUTCOME_TREES: Final = 250
 _EFFECT_TREES: Final = 150
