@@ -5,30 +5,19 @@ The same code runs on a laptop and on a cluster (``JINKONG_RAY_ADDRESS``); there
 
 import contextlib
 import logging
-import shutil
+import re
 import socket
-import tempfile
-import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 import lightgbm as lgb
 import numpy as np
 import numpy.typing as npt
 import ray
-from ray import train
 from ray.exceptions import RayActorError, RayError, WorkerCrashedError
-from ray.train import (
-    ControllerError,
-    FailureConfig,
-    RunConfig,
-    ScalingConfig,
-    TrainingFailedError,
-    WorkerGroupError,
-)
-from ray.train.lightgbm import LightGBMTrainer, get_network_params
+from ray.util.placement_group import placement_group, remove_placement_group
+from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedKFold
 
@@ -37,8 +26,8 @@ from group.settings import Settings
 from training.errors import GrowthFailed, RayUnavailable
 from training.growth import BoosterParameters, FoldGrowth, Matrix, TrainingRows, Vector, grow_fold
 
-_MODEL_FILE: Final = "model.txt"
 _JOIN_SECONDS: Final = 5
+_ADDRESSES: Final = re.compile(r"^\[(?:machines|local_listen_port): .*\]\n", re.MULTILINE)
 _LOST_WORKERS: Final = 1
 """How many times growing is begun again on the workers that are left, after one died."""
 
@@ -88,20 +77,18 @@ def _join(address: str, options: dict[str, Any]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class RayGrowth:
-    """Grows on Ray: the folds side by side as tasks, the final booster on ``workers`` Ray Train workers.
+    """Grows on Ray: the folds side by side as tasks, the final booster on ``workers`` tasks that share the rows.
 
     One worker gives the very trees that ``LocalGrowth`` gives. With more, each holds its share of the rows and
     histograms are summed across them (LightGBM's ``tree_learner=data``), so every split is chosen on all rows; bin
     edges and bagged rows are drawn by each worker from its own share, so the trees differ a little and their quality
     does not.
 
-    Attributes:
-        workers: number of Ray Train workers.
-        scratch: a folder for Ray Train's checkpoints; on a cluster, one that all nodes share.
+    Ray's own LightGBM trainer is not used: it starts processes anew for each training, and takes half a minute where
+    these tasks take the processes that Ray has up.
     """
 
     workers: int
-    scratch: Path
 
     def on_folds(
         self, training: TrainingRows, lightgbm: dict[str, Any], parameters: BoosterParameters
@@ -119,14 +106,15 @@ class RayGrowth:
         Raises:
             GrowthFailed: workers were lost again and again, or LightGBM refused its parameters.
         """
+        # Each worker fetches its own share from the object store and no other.
         shares = [ray.put(training.chosen(slice(rank, None, self.workers))) for rank in range(self.workers)]
         lost = 0
         while True:
             try:
-                return self._grow(shares, lightgbm, trees)
-            except (TrainingFailedError, RayError) as error:
+                return lgb.Booster(model_str=self._grown(shares, lightgbm, trees))
+            except RayError as error:
                 lost += 1
-                if _is_lost_worker(error) and lost <= _LOST_WORKERS:
+                if isinstance(error, RayActorError | WorkerCrashedError) and lost <= _LOST_WORKERS:
                     continue
                 reason = (str(error).strip().splitlines() or [type(error).__name__])[-1]
                 raise GrowthFailed(
@@ -134,38 +122,63 @@ class RayGrowth:
                     "on the node that ran it."
                 ) from error
 
-    def _grow(self, shares: list[ray.ObjectRef], lightgbm: dict[str, Any], trees: int) -> lgb.Booster:
-        # Under a name that was used before, Ray Train would go on from what that run left.
-        name = f"credit_pd_{uuid.uuid4().hex[:12]}"
-        trainer = LightGBMTrainer(
-            _grow_share,
-            # References: a worker fetches its own share from the object store and no other.
-            train_loop_config={"lightgbm": lightgbm, "trees": trees, "shares": shares},
-            scaling_config=ScalingConfig(num_workers=self.workers, resources_per_worker={"CPU": 1}),
-            # Whether to begin again is decided above: Ray Train would also repeat what LightGBM refused, and would
-            # not repeat what a worker left undone that died while it was starting or reporting.
-            run_config=RunConfig(
-                name=name, storage_path=str(self.scratch.absolute()), failure_config=FailureConfig(max_failures=0)
-            ),
-        )
-        with hushed():
-            checkpoint = trainer.fit().checkpoint
-        with checkpoint.as_directory() as folder:
-            text = (Path(folder) / _MODEL_FILE).read_text()
-        shutil.rmtree(self.scratch / name, ignore_errors=True)
-        return lgb.Booster(model_str=text)
+    def _grown(self, shares: list[ray.ObjectRef], lightgbm: dict[str, Any], trees: int) -> str:
+        # Whether to begin again is decided above: alone, a worker that was started anew would wait for the others.
+        grow = ray.remote(num_cpus=1, max_retries=0)(_grow_share)
+        if len(shares) == 1:
+            return str(ray.get(grow.remote(shares[0], lightgbm, trees)))
+        # All at once or none: LightGBM's workers wait for each other.
+        group = placement_group([{"CPU": 1}] * len(shares), strategy="SPREAD")
+        try:
+            ray.get(group.ready())
+            places = [PlacementGroupSchedulingStrategy(group, rank) for rank in range(len(shares))]
+            find = ray.remote(num_cpus=1, max_retries=0)(_free_address)
+            addresses = ray.get([find.options(scheduling_strategy=place).remote() for place in places])
+            machines = ",".join(f"{host}:{port}" for host, port in addresses)
+            running = [
+                grow.options(scheduling_strategy=place).remote(
+                    share, lightgbm | _network(len(shares), machines, port), trees
+                )
+                for place, share, (_, port) in zip(places, shares, addresses, strict=True)
+            ]
+            return self._first(running)
+        finally:
+            # Tasks that still run in it end with it.
+            remove_placement_group(group)
+
+    def _first(self, running: list[ray.ObjectRef]) -> str:
+        """The text of the first worker once all are done; whichever fails first ends the wait for the others."""
+        waiting = list(running)
+        while waiting:
+            done, waiting = ray.wait(waiting, num_returns=1)
+            ray.get(done)
+        return str(ray.get(running[0]))
 
 
-def _is_lost_worker(error: Exception) -> bool:
-    """Whether a process died (its node went, it was killed, memory ran out), rather than raised."""
-    causes: list[BaseException | None] = [error]
-    if isinstance(error, WorkerGroupError):
-        causes += error.worker_failures.values()
-    if isinstance(error, ControllerError):
-        causes.append(error.controller_failure)
-    # One that died while it computed fails its health check, for the reason that its actor is dead.
-    causes += [getattr(cause, "health_check_failure", cause.__cause__) for cause in causes if cause]
-    return any(isinstance(cause, RayActorError | WorkerCrashedError) for cause in causes)
+def _network(workers: int, machines: str, port: int) -> dict[str, Any]:
+    return {
+        "tree_learner": "data", "pre_partition": True, "num_threads": 1, "num_machines": workers, "machines": machines,
+        "local_listen_port": port,
+    }  # fmt: skip
+
+
+def _free_address() -> tuple[str, int]:
+    """An address of the task's node at which nobody listens at this moment."""
+    with socket.socket() as probe:
+        probe.bind(("", 0))
+        return ray.util.get_node_ip_address(), int(probe.getsockname()[1])
+
+
+def _grow_share(share: TrainingRows, lightgbm: dict[str, Any], trees: int) -> str:
+    """What each worker does: train on its share of the rows together with the others; the model's text."""
+    booster = lgb.train(lightgbm, share.dataset(None, lightgbm), num_boost_round=trees)
+    text = str(booster.model_to_string(num_iteration=-1))
+    if "machines" not in lightgbm:
+        return text
+    # The process is used again: it must not stay in this network.
+    booster.free_network()
+    # Where it was grown is no part of a model: the same rows give the same bytes.
+    return _ADDRESSES.sub("", text)
 
 
 def cross_validated_auc(
@@ -199,20 +212,3 @@ def _fold_auc(
     rows, labels = data
     booster = lgb.train(lightgbm, lgb.Dataset(rows[fitted], labels[fitted], params=lightgbm), num_boost_round=trees)
     return float(roc_auc_score(labels[held_out], booster.predict(rows[held_out], raw_score=True)))
-
-
-def _grow_share(config: dict[str, Any]) -> None:
-    """What each worker does: train on its share of the rows together with the others."""
-    shares, rank = config["shares"], train.get_context().get_world_rank()
-    lightgbm = dict(config["lightgbm"])
-    if len(shares) > 1:
-        lightgbm |= {"tree_learner": "data", "pre_partition": True, "num_threads": 1, **get_network_params()}
-    share: TrainingRows = ray.get(shares[rank])
-    booster = lgb.train(lightgbm, share.dataset(None, lightgbm), num_boost_round=config["trees"])
-    # Reported once: a report of every round would make all workers wait for each other each time.
-    with tempfile.TemporaryDirectory() as folder:
-        checkpoint = None
-        if rank == 0:
-            (Path(folder) / _MODEL_FILE).write_text(booster.model_to_string())
-            checkpoint = train.Checkpoint.from_directory(folder)
-        train.report({"trees": booster.num_trees()}, checkpoint=checkpoint)

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import ray
 
@@ -24,7 +23,6 @@ class SegmentRuns:
         pooled: the model that they go on from.
         origin: for the record.
         rows_per_worker: a segment with more training rows is shared by as many workers as that takes.
-        scratch: a folder for Ray Train's checkpoints; on a cluster, one that all nodes share.
         threads: of the process that judges a large segment.
         champions: by name of a segment's model, its champion's version and model.
     """
@@ -32,7 +30,6 @@ class SegmentRuns:
     pooled: Pooled
     origin: Origin
     rows_per_worker: int
-    scratch: Path
     threads: int
     champions: Mapping[str, tuple[str, ScoringModel]] = field(default_factory=dict)
 
@@ -42,7 +39,7 @@ class SegmentRuns:
         small = [plan for plan in plans if plan.rows <= self.rows_per_worker]
         yield from self._side_by_side(small)
         for plan in large:
-            growth = RayGrowth(self.workers_for(plan.rows), self.scratch)
+            growth = RayGrowth(self.workers_for(plan.rows))
             champion = self.champions.get(plan.segment.model_name)
             yield (
                 plan,

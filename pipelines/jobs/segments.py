@@ -112,7 +112,6 @@ def segment_work(settings: Settings, trained_by: str | None = None) -> SegmentWo
         pooled=pooled,
         origin=Origin(found.source, trained_by or getpass.getuser()),
         rows_per_worker=settings.training_rows_per_worker,
-        scratch=workspace.scratch,
         threads=settings.threads,
         champions=_champions(settings, [plan.segment for plan in plans]),
     )

@@ -87,7 +87,7 @@ def train_table(
 
     if settings.ray_address or settings.training_workers > 1:
         with ray_session(settings):
-            candidate = trained(RayGrowth(settings.training_workers, workspace.scratch))
+            candidate = trained(RayGrowth(settings.training_workers))
     else:
         candidate = trained(LocalGrowth())
     with reporter.bar("registering in MLflow", None):

@@ -103,7 +103,7 @@ def train_credit(
                     parameters,
                     Origin(built.facts["source"], trained_by or getpass.getuser()),
                     threads=settings.threads,
-                    growth=RayGrowth(settings.training_workers, workspace.scratch),
+                    growth=RayGrowth(settings.training_workers),
                     champion=(rival.version, rival.model) if rival else None,
                     progress=as_steps(advance),
                 )

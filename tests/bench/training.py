@@ -12,7 +12,6 @@ import time
 import warnings
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any, Final
 
 import lightgbm as lgb
@@ -179,11 +178,11 @@ def parallel(rounds: int, rows: int = 1_000_000, columns: int = 40) -> dict[str,
     lightgbm = BoosterParameters(num_leaves=31).for_lightgbm([0] * columns, 2)
     settings = load_settings({"JINKONG_TRAINING_WORKERS": "2"})
     found: dict[str, list[float]] = {"ray_seconds": [], "one_process_seconds": [], "ray_auc": [], "one_process_auc": []}
-    with tempfile.TemporaryDirectory() as scratch, ray_session(settings):
+    with ray_session(settings):
         # The first run starts the workers' processes: Ray is up from then on.
-        RayGrowth(2, Path(scratch)).on_all(training, lightgbm, 2)
+        RayGrowth(2).on_all(training, lightgbm, 2)
         for _ in range(rounds):
-            for side, growth in (("ray", RayGrowth(2, Path(scratch))), ("one_process", LocalGrowth())):
+            for side, growth in (("ray", RayGrowth(2)), ("one_process", LocalGrowth())):
                 began = time.perf_counter()
                 booster = growth.on_all(training, lightgbm, 100)
                 found[f"{side}_seconds"].append(time.perf_counter() - began)

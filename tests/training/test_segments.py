@@ -75,10 +75,10 @@ def pooled(frame: CreditFrame) -> Pooled:
 
 
 @pytest.fixture(scope="module")
-def candidates(frame: CreditFrame, pooled: Pooled, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Candidate]:
+def candidates(frame: CreditFrame, pooled: Pooled) -> dict[str, Candidate]:
     """Every segment's candidate by company; the largest segment is shared by two workers."""
     plans, _ = segment_plans(frame, pooled)
-    runs = SegmentRuns(pooled, ORIGIN, 5_000, tmp_path_factory.mktemp("scratch"), threads=2)
+    runs = SegmentRuns(pooled, ORIGIN, 5_000, threads=2)
     with ray_session(load_settings({"JINKONG_THREADS": "2"})):
         return {plan.segment.legal_entity: candidate for plan, candidate in runs.candidates(plans)}
 
