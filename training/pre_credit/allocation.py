@@ -83,13 +83,24 @@ class ShadowPrice:
 
 @dataclass(frozen=True)
 class Allocation:
-    """Limits in CNY ``(n, products)``, what they are expected to earn and lose in twelve months, and the caps."""
+    """Limits under the caps.
+
+    Attributes:
+        limits: CNY ``(n, products)``.
+        expected_profit: of all of them in twelve months, CNY.
+        expected_loss: likewise.
+        offers: limits above zero.
+        shadow_prices: what each cap costs.
+        surplus: CNY ``(n, products)``: what the largest limit of a party and product would earn beyond what it takes of
+            the caps at their prices; −∞ where nothing can be offered.
+    """
 
     limits: Matrix
     expected_profit: float
     expected_loss: float
     offers: int
     shadow_prices: tuple[ShadowPrice, ...]
+    surplus: Matrix
 
 
 def allocate_limits(prospects: Prospects, products: Sequence[Product], caps: Caps) -> Allocation:
@@ -104,7 +115,7 @@ def allocate_limits(prospects: Prospects, products: Sequence[Product], caps: Cap
     pairs = _pairs(prospects, products, caps)
     if not len(pairs.party):
         empty = np.zeros((len(prospects.pd), len(products)))
-        return Allocation(empty, 0.0, 0.0, 0, _unused(caps))
+        return Allocation(empty, 0.0, 0.0, 0, _unused(caps), np.full(empty.shape, -np.inf))
     names, rows, allowed = _rows(pairs, prospects, products, caps)
     # What an offer costs is spread over the limit that it makes possible, as is the contact itself.
     solved = linprog(
@@ -240,6 +251,9 @@ def _allocation(
     # Of contacts, whole offers are counted.
     used[names.index("contacts")] = offers
     cost = float(np.array([product.cost_per_offer for product in products]) @ (limits > 0).sum(axis=0))
+    taken = np.asarray(rows[: len(names)].T @ np.maximum(prices[: len(names)], 0.0))
+    surplus = np.full(limits.shape, -np.inf)
+    surplus[pairs.party, pairs.product] = (pairs.profit - taken) * pairs.most - pairs.cost
     return Allocation(
         limits=limits,
         expected_profit=float(pairs.profit @ given) - cost,
@@ -249,6 +263,7 @@ def _allocation(
             ShadowPrice(name, float(allowed[place]), float(used[place]), max(float(prices[place]), 0.0))
             for place, name in enumerate(names)
         ),
+        surplus=surplus,
     )
 
 

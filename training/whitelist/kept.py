@@ -17,6 +17,8 @@ from sqlalchemy import (
     Connection,
     Date,
     Float,
+    ForeignKeyConstraint,
+    Index,
     Integer,
     Numeric,
     Row,
@@ -87,6 +89,8 @@ whitelist_offers: Final = Table(
     Column("customer_value", Float, nullable=False),
     Column("reason_zh", String(_REASON), nullable=False),
     Column("reason_en", String(_REASON), nullable=False),
+    ForeignKeyConstraint(["name", "version"], ["whitelists.name", "whitelists.version"]),
+    Index("ix_whitelist_offers_rank", "name", "version", "rank"),
 )
 
 do_not_contact: Final = Table(

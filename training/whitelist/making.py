@@ -15,7 +15,7 @@ import polars as pl
 from training.amounts import AmountModel
 from training.frames import data_hash, matrix
 from training.model import ScoringModel
-from training.pre_credit import Allocation, Product, Prospects, ShadowPrice, affordable_principal, allocate_limits
+from training.pre_credit import Allocation, Prospects, ShadowPrice, affordable_principal, allocate_limits
 from training.pre_credit.products import profit_rate
 from training.scale import grade_of
 from training.whitelist.channels import ChannelRates, chosen_channels
@@ -93,8 +93,8 @@ class Ingredients:
 def make_whitelist(plan: WhitelistPlan, given: Ingredients) -> Whitelist:
     """The offers that are expected to earn most under the plan's caps, one a party at most.
 
-    The limits of all products are allocated first; each party keeps the product that is expected to earn most with it,
-    and limits are allocated again over those alone, so that what the others would have used is not lost.
+    The limits of all products are allocated first, which says what each cap costs. At those prices each party keeps the
+    product that earns most with it, and limits are allocated again over these alone.
     """
     served = pl.Series(
         [
@@ -114,7 +114,7 @@ def make_whitelist(plan: WhitelistPlan, given: Ingredients) -> Whitelist:
     channel_cost = min(channel.cost for channel in plan.channels.values())
     terms = [replace(product, cost_per_offer=product.cost_per_offer + channel_cost) for product in products]
     first = allocate_limits(parties.prospects, terms, plan.caps.caps)
-    best = _best_product(first, parties.prospects, terms)
+    best = first.surplus.argmax(axis=1)
     alone = np.where(np.arange(len(products)) == best[:, None], parties.prospects.affordable, 0.0)
     second = allocate_limits(replace(parties.prospects, affordable=alone), terms, plan.caps.caps)
     offers = _offers(second, parties, plan, given)
@@ -223,19 +223,6 @@ def _income_and_due(features: pl.DataFrame, plan: WhitelistPlan) -> tuple[Vector
 
     elsewhere = np.nan_to_num(column("external_debt_latest_360d")) * plan.caps.external_debt_due_a_month
     return column("income_per_month"), np.nan_to_num(column("due_sum_31d")) + elsewhere
-
-
-def _best_product(found: Allocation, prospects: Prospects, products: Sequence[Product]) -> npt.NDArray[np.int64]:
-    """The product that is expected to earn most with each party by its limit, or by what it could carry."""
-    rates = np.column_stack([profit_rate(product, prospects.pd) for product in products])
-    weighed = rates if prospects.uplift is None else rates * prospects.uplift
-    cost = np.array([product.cost_per_offer for product in products])
-    earned = np.where(found.limits > 0, weighed * found.limits - cost, -np.inf)
-    largest = np.array([product.largest_limit for product in products])
-    could = weighed * np.minimum(prospects.affordable, largest) - cost
-    by_limit = earned.argmax(axis=1)
-    chosen = np.where(np.isfinite(earned.max(axis=1, initial=-np.inf)), by_limit, could.argmax(axis=1))
-    return np.asarray(chosen, np.int64)
 
 
 def _offers(found: Allocation, parties: _Parties, plan: WhitelistPlan, given: Ingredients) -> pl.DataFrame:

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from group.entities import LEGAL_ENTITIES
 from group.errors import InputError
-from training.errors import TrainingError
+from training.errors import InvalidTerms, TrainingError
 from training.pre_credit import Caps, Product
 
 _MOST_BYTES: Final = 1 << 20
@@ -61,7 +61,10 @@ class ProductPlan(_Strict):
         for kind, served in (("person", entity.serves_persons), ("enterprise", entity.serves_enterprises)):
             if kind in self.kinds and not served:
                 raise ValueError(f"'{self.legal_entity}' does not serve a {kind}")
-        _ = self.terms
+        try:
+            _ = self.terms
+        except InvalidTerms as error:
+            raise ValueError(str(error).rstrip(".")) from None
         return self
 
 
