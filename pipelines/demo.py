@@ -5,6 +5,7 @@ import shlex
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,15 @@ from rich.console import Console
 from rich.table import Table
 
 from features import Source
+from group.entities import LEGAL_ENTITIES
 from group.settings import Settings
 from pipelines.api_process import start_api
 from pipelines.jobs.data import load_data
 from pipelines.jobs.features import build_features
 from pipelines.jobs.identity import link_customers
+from pipelines.jobs.marketing import train_marketing
 from pipelines.jobs.training import train_credit
+from pipelines.jobs.whitelist import keep_page, make_and_keep, state
 from pipelines.memory import peak_memory
 from pipelines.model_approval import approve_latest
 from pipelines.oracle import OracleComparison, compare_with_oracle
@@ -27,9 +31,18 @@ from pipelines.progress import Reporter
 from pipelines.reports import identity_report
 from pipelines.source_judging import EXAMPLE_BUDGET, EXAMPLE_OFFERS, source_report
 from pipelines.steps import StepRecord, working_in
-from pipelines.told import tell_data, tell_features, tell_identity, tell_training
+from pipelines.told import (
+    tell_data,
+    tell_features,
+    tell_identity,
+    tell_marketing,
+    tell_training,
+    tell_whitelist,
+)
 from pipelines.workspace import Workspace
 from training import MODEL_NAME, git_commit
+from training.whitelist.kept import KeptWhitelist, release
+from training.whitelist.plan import EXAMPLE_FILE, read_plan
 
 _PARTIES = 10
 _COMMITTEE = "demonstration committee"
@@ -59,6 +72,11 @@ def run_demo(settings: Settings, source: Source, reporter: Reporter, console: Co
     with working_in(workspace), peak_memory() as memory:
         records = _steps(own, source, reporter, console, seconds)
         approve_latest(own, MODEL_NAME, by=_COMMITTEE, reason="the demonstration")
+        listed = None
+        if "marketing" in records:
+            began = time.monotonic()
+            listed = _whitelist(own, records["marketing"], reporter, console)
+            seconds["whitelist"] = round(time.monotonic() - began, 2)
         began = time.monotonic()
         reports = _reports(own, workspace, reporter)
         seconds["reports"] = round(time.monotonic() - began, 2)
@@ -75,6 +93,7 @@ def run_demo(settings: Settings, source: Source, reporter: Reporter, console: Co
             server = start_api(own, workspace.home / "api.log")
         try:
             scores = _score_parties(server.url, workspace, own)
+            offers = _offers(server.url, listed, own) if listed else []
         except BaseException:
             server.stop()
             raise
@@ -82,7 +101,11 @@ def run_demo(settings: Settings, source: Source, reporter: Reporter, console: Co
             server.stop()
         seconds["serving"] = round(time.monotonic() - began, 2)
     _tell_scores(console, scores)
+    if listed:
+        _tell_offers(console, listed, offers)
     summary = _summary(source, workspace, records, oracle, scores, seconds, memory.peak_bytes) | {"reports": reports}
+    if listed:
+        summary["whitelist"] = _whitelist_summary(listed, records["marketing"], offers)
     text = json.dumps(summary, indent=2, ensure_ascii=False)
     for path in (workspace.home / "summary.json", demo_home / "summary.json"):
         path.write_text(text)
@@ -100,13 +123,75 @@ def _steps(
         ("identity", lambda: link_customers(settings, reporter), tell_identity),
         ("features", lambda: build_features(settings, reporter), tell_features),
         ("training", lambda: train_credit(settings, reporter), tell_training),
+        ("marketing", lambda: train_marketing(settings, reporter), tell_marketing),
     )
     for step, work, tell in steps:
+        if step == "marketing" and not any((Workspace.of(settings).canonical / "contacts").glob("*.parquet")):
+            continue
         began = time.monotonic()
         records[step] = work()
         seconds[step] = round(time.monotonic() - began, 2)
         tell(console, records[step])
     return records
+
+
+def _whitelist(settings: Settings, trained: StepRecord, reporter: Reporter, console: Console) -> KeptWhitelist:
+    """Approve the marketing models, make a list by the example plan, and release it."""
+    for name in trained.facts["models"]:
+        approve_latest(settings, name, by=_COMMITTEE, reason="the demonstration")
+    plan, text = read_plan(EXAMPLE_FILE)
+    kept = make_and_keep(settings, plan, text, reporter)
+    with state(settings) as engine, engine.begin() as connection:
+        kept = release(
+            connection, kept.name, kept.version, by=_COMMITTEE, reason="the demonstration", at=datetime.now(UTC)
+        )
+    tell_whitelist(console, kept, keep_page(settings, kept))
+    return kept
+
+
+def _offers(url: str, listed: KeptWhitelist, settings: Settings) -> list[dict[str, Any]]:
+    """The first offers of each company over HTTP, as a marketer's tool would ask for them."""
+    offers: list[dict[str, Any]] = []
+    with httpx.Client(base_url=url, headers=_headers(settings), timeout=30) as client:
+        for company in LEGAL_ENTITIES:
+            asked: dict[str, str | int] = {"legal_entity": company, "limit": 3}
+            response = client.get(f"/v1/whitelists/{listed.name}", params=asked)
+            response.raise_for_status()
+            offers += response.json()["offers"]
+    return offers
+
+
+def _headers(settings: Settings) -> dict[str, str]:
+    token = settings.service_token
+    return {"Authorization": f"Bearer {token.get_secret_value()}"} if token else {}
+
+
+def _tell_offers(console: Console, listed: KeptWhitelist, offers: list[dict[str, Any]]) -> None:
+    title = f"whitelist {listed.name}, the first offers of each company, over HTTP"
+    table = Table("company", "party", "product", "limit", "rate", "channel", "why", title=title, title_justify="left")
+    table.columns[3].justify = "right"
+    for offer in offers:
+        table.add_row(
+            offer["legal_entity"], offer["party_id"], offer["product"], f"{float(offer['credit_limit']):,.0f}",
+            f"{offer['rate_per_annum']:.1%}", offer["channel"], offer["reason_zh"],
+        )  # fmt: skip
+    console.print()
+    console.print(table)
+
+
+def _whitelist_summary(listed: KeptWhitelist, trained: StepRecord, offers: list[dict[str, Any]]) -> dict[str, Any]:
+    models = trained.facts["models"]
+    return {
+        "name": listed.name,
+        "version": listed.version,
+        "sha256": listed.sha256,
+        "offers": listed.offers,
+        "held_out": listed.held_out,
+        "left_out": listed.manifest["left_out"],
+        "first_offers": offers,
+        "qini": models["uplift"]["figures"]["qini"],
+        "response_gini": models["response"]["figures"]["test_gini"],
+    }
 
 
 def _reports(settings: Settings, workspace: Workspace, reporter: Reporter) -> dict[str, str]:
@@ -123,10 +208,8 @@ def _score_parties(url: str, workspace: Workspace, settings: Settings) -> list[d
     files = sorted((workspace.features / "profile").glob("*.parquet"))
     known = pl.read_parquet(files[-1], columns=["legal_entity", "party_id"]).sort("legal_entity", "party_id")
     chosen = known.gather_every(max(len(known) // _PARTIES, 1)).head(_PARTIES)
-    token = settings.service_token
-    headers = {"Authorization": f"Bearer {token.get_secret_value()}"} if token else {}
     scores = []
-    with httpx.Client(base_url=url, headers=headers, timeout=30) as client:
+    with httpx.Client(base_url=url, headers=_headers(settings), timeout=30) as client:
         for party in chosen.to_dicts():
             response = client.post("/v1/score", json=party)
             response.raise_for_status()

@@ -149,8 +149,9 @@ def tell_whitelist(console: Console, kept: "KeptWhitelist", page: Path) -> None:
     manifest = kept.manifest
     table = Table("", *_right("customers"), title=f"{kept.name} version {kept.version}", title_justify="left")
     table.add_row("seen, a company and a party each", f"{manifest['seen']:,}")
-    for name, count in manifest["left_out"].items():
-        table.add_row(f"  {EXCLUSIONS[name][1]}", f"-{count:,}")
+    for name, (_, english) in EXCLUSIONS.items():
+        if name in manifest["left_out"]:
+            table.add_row(f"  {english}", f"-{manifest['left_out'][name]:,}")
     table.add_row("  the caps, or what it earns, leave nothing", f"-{manifest['not_allocated']:,} parties")
     table.add_row("on the list", f"{kept.offers:,}")
     table.add_row("  held out at random, not to be contacted", f"{kept.held_out:,}")
@@ -160,6 +161,9 @@ def tell_whitelist(console: Console, kept: "KeptWhitelist", page: Path) -> None:
             used = f"{price['used']:,.0f} of {price['allowed']:,.0f}"
             _line(console, f"cap {price['cap']}: {used} used; one more would earn {price['price']:,.4f} CNY")
     _line(console, f"page {page}")
+    if kept.released_by:
+        _line(console, f"released by {kept.released_by}")
+        return
     _line(
         console,
         f'a draft: jinkong whitelist release {kept.name} --version {kept.version} --by NAME --reason "…"',

@@ -37,7 +37,7 @@ from serving.metrics import CONTENT_TYPE, Measured, Metrics
 from serving.problems import ApiError, answer_with_problems
 from serving.scorer import Scored, Scorer, WrongFeatureRow, audit_payload
 from serving.whitelists import whitelists
-from training import MODEL_NAME, ModelTampered, NoChampion, RegistryUnavailable
+from training import MODEL_NAME, ModelTampered, NoChampion, RegistryUnavailable, WrongTask
 
 SCORE_GIVEN: Final = "score.given"
 
@@ -92,6 +92,8 @@ def _scorer(request: Request) -> Scorer:
 def _scorer_of(request: Request, name: str) -> Scorer:
     try:
         return backend_of(request).scorer(name)
+    except WrongTask as error:
+        raise ApiError(HTTPStatus.UNPROCESSABLE_ENTITY, "wrong_task", str(error)) from None
     except tuple(_UNAVAILABLE) as error:
         raise _unavailable(error) from None
 

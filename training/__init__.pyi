@@ -23,6 +23,7 @@ from .errors import TooFewDefaults as TooFewDefaults
 from .errors import TrainingError as TrainingError
 from .errors import UnusableTable as UnusableTable
 from .errors import WrongInput as WrongInput
+from .errors import WrongTask as WrongTask
 from .frames import Split as Split
 from .frames import labels as labels
 from .frames import matrix as matrix
@@ -87,6 +88,7 @@ __all__ = [
     "VersionRow",
     "WeighedReason",
     "WrongInput",
+    "WrongTask",
     "approvals",
     "approve",
     "champion",

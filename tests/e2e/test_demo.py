@@ -33,13 +33,13 @@ def summary_of(home: Path) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="session")
-def simulated_demo(trained_settings: Any) -> Path:
-    """A home whose demo finds the small group's data, features and model already there."""
+def simulated_demo(marketing_settings: Any) -> Path:
+    """A home whose demo finds the small group's data, features and models already there."""
     home = CACHE / "demo_home"
     (home / "demo").mkdir(parents=True, exist_ok=True)
     link = home / "demo" / "simulated-small"
     if not link.is_symlink():
-        link.symlink_to(trained_settings.home, target_is_directory=True)
+        link.symlink_to(marketing_settings.home, target_is_directory=True)
     return home
 
 
@@ -57,20 +57,24 @@ def test_a_second_run_reuses_everything_and_the_model_comes_near_the_oracle(
 ) -> None:
     done = second_run
     assert done.returncode == 0, done.stderr
-    for step in ("data", "identity", "features", "training"):
+    for step in ("data", "identity", "features", "training", "marketing"):
         assert f"{step}: unchanged, reused" in done.stdout
     assert "ten parties, scored over HTTP" in done.stdout
     assert "mlflow ui --backend-store-uri" in done.stdout
     assert "/docs" in done.stdout
     summary = summary_of(simulated_demo)
     assert len(summary["scores"]) == 10
-    assert summary["reused"] == ["data", "identity", "features", "training"]
+    assert summary["reused"] == ["data", "identity", "features", "training", "marketing"]
     assert summary["share_of_oracle_gini"] >= 0.80
     assert 0.80 <= summary["oracle_auc"] <= 0.90
     assert summary["split"] == "out_of_time"
     assert summary["rejected_rows"]["transactions"] > 0
     assert {"gini", "ks", "brier", "seconds", "peak_memory_bytes", "features", "rows"} <= summary.keys()
     assert summary["peak_memory_bytes"] > 50_000_000
+    assert summary["whitelist"]["qini"] > 0.1
+    assert summary["whitelist"]["offers"] > 100
+    offered = summary["whitelist"]["first_offers"]
+    assert len({offer["legal_entity"] for offer in offered}) >= 2
     parties, sources = (Path(summary["reports"][name]).read_text() for name in ("identity", "source_quality"))
     assert "pairwise precision" in parties
     assert "Largest exposures to connected parties" in parties

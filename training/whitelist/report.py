@@ -12,6 +12,7 @@ from training.whitelist.eligibility import EXCLUSIONS
 from training.whitelist.kept import KeptWhitelist, Offer
 
 _SHOWN: Final = 25
+_SHOWN_CAPS: Final = 12
 
 
 def whitelist_page(kept: KeptWhitelist, offers: Sequence[Offer]) -> str:
@@ -40,7 +41,11 @@ def whitelist_page(kept: KeptWhitelist, offers: Sequence[Offer]) -> str:
         "products": _summed(frame, ["company", "product"]),
         "channels": _summed(frame, ["channel"]),
         "grades": _summed(frame, ["grade"]),
-        "prices": manifest["shadow_prices"],
+        # Caps that bind first; of the others, those that are nearest to it.
+        "prices": sorted(
+            manifest["shadow_prices"],
+            key=lambda one: (-one["price"], -one["used"] / one["allowed"] if one["allowed"] else 0.0),
+        )[:_SHOWN_CAPS],
         "first": offers[:_SHOWN],
         "picture": Markup(_picture(frame).svg),  # noqa: S704 - our own drawing
     }
@@ -50,7 +55,8 @@ def whitelist_page(kept: KeptWhitelist, offers: Sequence[Offer]) -> str:
 def _steps(kept: KeptWhitelist) -> list[tuple[str, str, int]]:
     """From all that were seen to those on the list, each step with what it took away."""
     manifest = kept.manifest
-    left_out = [(*EXCLUSIONS[name], -count) for name, count in manifest["left_out"].items()]
+    counts = manifest["left_out"]
+    left_out = [(*words, -counts[name]) for name, words in EXCLUSIONS.items() if name in counts]
     return [
         ("可见客户（公司×客户）", "seen, a company and a party each", manifest["seen"]),
         *left_out,
