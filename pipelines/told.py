@@ -13,6 +13,7 @@ from pipelines.steps import StepRecord
 from training.whitelist.eligibility import EXCLUSIONS
 
 if TYPE_CHECKING:
+    from pipelines.jobs.losses import TrainedLosses
     from pipelines.jobs.segments import TrainedSegments
     from pipelines.jobs.table import TrainedTable
     from training.table import TableFrame
@@ -136,6 +137,37 @@ def tell_marketing(console: Console, record: StepRecord) -> None:
         for unmet in one["unmet"]:
             _line(console, f"{name}: {unmet}")
         _line(console, f"{name}: {one['method']}; report {one['report']}")
+
+
+def tell_losses(console: Console, trained: "TrainedLosses") -> None:
+    """How near both models come, and what each company is expected to lose."""
+    table = Table(
+        "model", *_right("version", "mean", "actual", "Gini of the order", "error over naive"), "hard limits",
+        title="what a default costs, on the latest defaults", title_justify="left",
+    )  # fmt: skip
+    for candidate, registered in zip(trained.candidates, trained.registered, strict=True):
+        figures = candidate.evidence.figures
+        table.add_row(
+            registered.name, registered.version, f"{figures['mean_predicted']:.3f}", f"{figures['mean_actual']:.3f}",
+            f"{figures['rank_gini']:.3f}", f"{figures['error_over_naive']:.3f}",
+            "met" if candidate.evidence.may_become_champion else "not met",
+        )  # fmt: skip
+    console.print(table)
+    for report in trained.reports:
+        _line(console, f"report {report}")
+    if trained.losses is None:
+        _line(console, "no PD model yet: `jinkong train`, then this again, says what the portfolio will lose")
+        return
+    columns = _right("loans", "exposure, CNY", "PD", "LGD", "expected loss, CNY", "of exposure")
+    title = f"expected loss of twelve months from {trained.as_of:%Y-%m-%d}, by version {trained.pd_version} of the PD"
+    table = Table("company", *columns, title=title, title_justify="left")
+    for row in trained.losses.iter_rows(named=True):
+        table.add_row(
+            row["legal_entity"], f"{row['loans']:,}", f"{row['exposure']:,.0f}",
+            f"{row['probability_of_default']:.2%}", f"{row['lost_share']:.1%}", f"{row['expected_loss']:,.0f}",
+            f"{row['expected_loss'] / row['exposure']:.2%}",
+        )  # fmt: skip
+    console.print(table)
 
 
 _MARKETING_FIGURES: Final = (

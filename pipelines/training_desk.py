@@ -94,6 +94,24 @@ def marketing(
         tell_marketing(console(), train_marketing(settings, reporter(), again=again, trained_by=by))
 
 
+@train_app.command()
+def losses(
+    by: Annotated[str | None, typer.Option(help="who trains, if not this user", show_default=False)] = None,
+) -> None:
+    """Train what a default costs (loss given default, exposure at default); say what the portfolio will lose.
+
+    Both models are simple and monotone, judged on the latest defaults, and registered with a report. The expected loss
+    of twelve months is PD · LGD · EAD of every loan that runs, by company.
+    """
+    with starting():
+        from pipelines.jobs.losses import train_losses
+        from pipelines.told import tell_losses
+
+    settings = load_settings()
+    with working(settings):
+        tell_losses(console(), train_losses(settings, reporter(), trained_by=by))
+
+
 class TaskName(str, Enum):  # noqa: UP042 - Typer shows the values of a str enum
     """What the probability is of."""
 

@@ -57,11 +57,12 @@ def simulate(
 
     def write(number: int) -> Counter[str]:
         partition = make_partition(number, size, seed)
+        lending = Lending(partition)
         rows = Counter[str]()
-        for name, table in _raw_tables(partition):
+        for name, table in _raw_tables(partition, lending):
             _write(table, raw / name, number)
             rows[name] += len(table)
-        for name, table in _truth_tables(partition, oracle):
+        for name, table in _truth_tables(partition, lending, oracle):
             _write(table, truth / name, number)
         progress(len(partition.parties))
         return rows
@@ -73,20 +74,20 @@ def simulate(
     return SimulatedGroup(raw, truth, dict(total))
 
 
-def _raw_tables(partition: Partition) -> "list[tuple[str, pa.Table]]":
+def _raw_tables(partition: Partition, lending: Lending) -> "list[tuple[str, pa.Table]]":
     contacts, _ = contact_tables(partition)
     return [
         ("customers", customer_table(partition)),
         ("accounts", account_table(partition)),
         ("transactions", with_faults(partition, transaction_table(partition))),
-        *Lending(partition).tables().items(),
+        *lending.tables().items(),
         ("bureau", bureau_table(partition)),
         ("invoices", invoice_table(partition)),
         ("contacts", contacts),
     ]
 
 
-def _truth_tables(partition: Partition, oracle: DefaultOracle) -> "list[tuple[str, pa.Table]]":
+def _truth_tables(partition: Partition, lending: Lending, oracle: DefaultOracle) -> "list[tuple[str, pa.Table]]":
     _, uplift = contact_tables(partition)
     companies = [business.legal_entity for business in BUSINESSES]
     customers = partition.customers
@@ -95,7 +96,45 @@ def _truth_tables(partition: Partition, oracle: DefaultOracle) -> "list[tuple[st
         "customer_id": pa.array(partition.customer_ids),
         "true_party": pa.array(partition.parties.number[customers.party]),
     })  # fmt: skip
-    return [("identity", identity), ("uplift", uplift), ("default_probability", _true_default(partition, oracle))]
+    return [
+        ("identity", identity),
+        ("uplift", uplift),
+        ("default_probability", _true_default(partition, oracle)),
+        ("declined", _declined(partition, lending, oracle)),
+        ("recovery", _recovery(partition, lending)),
+    ]
+
+
+def _declined(partition: Partition, lending: Lending, oracle: DefaultOracle) -> pa.Table:
+    """What would have become of each declined application, had it been granted: its PD, and an outcome drawn by it."""
+    customer, month, _ = lending.declined
+    party = partition.customers.party[customer]
+    # As the customer stood at the end of the month before; one that was not there yet has no arrears.
+    before = partition.history.arrears[customer, np.maximum(month - 1, 0)]
+    arrears = np.where((month > 0) & (before > 0) & (before < DEFAULTED), before, 0).astype(np.int8)
+    probability = oracle.probability(
+        month, partition.customers.index[customer], partition.parties.stress[party, month], arrears
+    )
+    return pa.table({
+        "legal_entity": texts(partition.customers.business[customer], [b.legal_entity for b in BUSINESSES]),
+        "customer_id": texts(customer, partition.customer_ids),
+        "application_id": lending.declined_ids,
+        "probability_of_default_12m": pa.array(probability),
+        "would_default_12m": pa.array(partition.rng("declined").random(len(customer)) < probability),
+    })  # fmt: skip
+
+
+def _recovery(partition: Partition, lending: Lending) -> pa.Table:
+    """The share of each loan in default that is recovered at last, within the history or after it."""
+    cells, share = lending.recovered_shares
+    customer, month = partition.active[0][cells], partition.active[1][cells]
+    return pa.table({
+        "legal_entity": texts(partition.customers.business[customer], [b.legal_entity for b in BUSINESSES]),
+        "customer_id": texts(customer, partition.customer_ids),
+        "loan_id": texts(lending.loan[cells], lending.loan_ids),
+        "defaulted_in": instants(partition.month_starts[month]),
+        "recovered_share": pa.array(share),
+    })  # fmt: skip
 
 
 def _true_default(partition: Partition, oracle: DefaultOracle) -> pa.Table:

@@ -18,6 +18,8 @@ _BEHAVIOURS: Final = ("no_use", "paid_in_full", "revolving", "late")
 _GRADES: Final = ("normal", "special_mention", "substandard", "doubtful", "loss")
 _PURPOSES: Final = ("consumption", "working_capital", "equipment", "trade", "housing", "education")
 _CHANNELS: Final = ("branch", "mobile_app", "partner", "web")
+_RECOVERY: Final = {"credit": -0.8, "guarantee": 0.3, "ownership_retained": 0.8, "receivables": 0.1}
+"""Log-odds of the share that is recovered after a default, by what secures a loan."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,21 @@ class Lending:
         # Months before the history are taken as 30.44 days each: only the age of such loans matters.
         before = np.minimum(self.opened_month, 0) * int(30.44 * DAY)
         return np.asarray(calendar[within] + before + self.rng.integers(8, 60, len(self.opened_month)) * HOUR)
+
+    @cached_property
+    def declined(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Customers of declined applications, more often those who look risky; month and hour within it of each."""
+        parties, customers = self.partition.parties, self.partition.customers
+        refusal = 1 / (1 + np.exp(1.2 - 0.9 * (parties.risk[customers.party] + 0.3)))
+        refused = np.flatnonzero(self.rng.random(len(customers)) < refusal)
+        month = self.rng.integers(0, MONTHS, len(refused))
+        return refused, month, self.rng.integers(0, 27 * 24, len(refused))
+
+    @cached_property
+    def declined_ids(self) -> pa.Array:
+        """Identifiers of the declined applications; those of granted ones come before them."""
+        granted, declined = len(self.loan_customer), len(self.declined[0])
+        return numbered("AP", self.partition.row_numbers(granted + declined)[granted:], 12)
 
     def tables(self) -> dict[str, pa.Table]:
         """All lending tables of the partition."""
@@ -160,16 +177,11 @@ class Lending:
         })  # fmt: skip
 
     def _applications(self) -> pa.Table:
-        """One granted application a loan, and refused ones, more often of customers who look risky."""
-        parties, customers = self.partition.parties, self.partition.customers
-        refusal = 1 / (1 + np.exp(1.2 - 0.9 * (parties.risk[customers.party] + 0.3)))
-        refused = np.flatnonzero(self.rng.random(len(customers)) < refusal)
+        """One granted application a loan, and declined ones."""
+        customers = self.partition.customers
+        refused, month, hour = self.declined
         customer = np.concatenate([self.loan_customer, refused])
-        when = np.concatenate([
-            self.opened - 3 * DAY,
-            self.partition.month_starts[self.rng.integers(0, MONTHS, len(refused))]
-            + self.rng.integers(0, 27 * 24, len(refused)) * HOUR,
-        ])  # fmt: skip
+        when = np.concatenate([self.opened - 3 * DAY, self.partition.month_starts[month] + hour * HOUR])
         outcome = np.concatenate([np.zeros(len(self.loan_customer), int), np.ones(len(refused), int)])
         asked = np.maximum(
             np.round(customers.limit[customer] * np.exp(0.2 * self.rng.standard_normal(len(customer)))), 500
@@ -269,6 +281,7 @@ class Lending:
             "event_timestamp": instants(paid_at[pays]),
             "created_timestamp": instants(paid_at[pays] + HOUR),
         })  # fmt: skip
+        recovered = self._recoveries(balance)
         in_default = np.flatnonzero(arrears >= DEFAULTED)
         defaults = pa.table({
             "legal_entity": key["legal_entity"].take(in_default),
@@ -278,7 +291,57 @@ class Lending:
             "event_timestamp": instants(stated[in_default]),
             "created_timestamp": instants(known[in_default]),
         })  # fmt: skip
+        repayments = pa.concat_tables([repayments, recovered.cast(repayments.schema)])
         return {"statements": statements, "schedule": schedule, "repayments": repayments, "defaults": defaults}
+
+    def _recoveries(self, balance: npt.NDArray[np.float64]) -> pa.Table:
+        """What is paid on loans in default, in equal parts over the year after: more where something secures them."""
+        cells, share = self.recovered_shares
+        rng = self.recovery_rng
+        first = rng.integers(1, 4, len(cells))
+        parts = rng.integers(2, 9, len(cells))
+        case = np.repeat(np.arange(len(cells)), parts)
+        nth = np.arange(len(case)) - np.repeat(np.cumsum(parts) - parts, parts)
+        month = self.partition.active[1][cells][case] + first[case] + nth
+        amount = (share * balance[cells] / parts)[case]
+        seen = np.flatnonzero((month < MONTHS) & (amount >= 1.0))
+        case, month, amount = case[seen], month[seen], amount[seen]
+        customer = self.partition.active[0][cells][case]
+        paid_at = self.partition.month_starts[month] + rng.integers(0, 27 * 24, len(case)) * HOUR
+        nothing = amounts(np.zeros(len(case), np.int64))
+        return pa.table({
+            "legal_entity": self._company(customer),
+            "customer_id": self._customer_ids(customer),
+            "loan_id": texts(self.loan[cells][case], self.loan_ids),
+            "repayment_id": numbered("V", self.partition.row_numbers(len(case)), 12),
+            "principal_paid": amounts(to_cents(amount)),
+            "interest_paid": nothing,
+            "fee_paid": nothing,
+            "penalty_paid": nothing,
+            "currency": constant(CURRENCY, len(case)),
+            "event_timestamp": instants(paid_at),
+            "created_timestamp": instants(paid_at + HOUR),
+        })  # fmt: skip
+
+    @cached_property
+    def recovered_shares(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+        """Customer-months of default, and the share of what was owed then that is recovered at last.
+
+        Its log-odds rise with what secures the loan and with ability; the rest nobody can know.
+        """
+        cells = np.flatnonzero(self.partition.history.arrears[self.partition.active] >= DEFAULTED)
+        customer = self.partition.active[0][cells]
+        customers = self.partition.customers
+        secured = np.array([_RECOVERY[business.guarantee_type] for business in BUSINESSES])
+        ability = self.partition.parties.ability[customers.party[customer]]
+        noise = self.recovery_rng.standard_normal(len(cells))
+        index = secured[customers.business[customer]] + 0.5 * ability + 0.7 * noise
+        return cells, 1 / (1 + np.exp(-index))
+
+    @cached_property
+    def recovery_rng(self) -> np.random.Generator:
+        """Random numbers of what comes after a default."""
+        return self.partition.rng("recoveries")
 
 
 def _utilisation(

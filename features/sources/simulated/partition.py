@@ -16,7 +16,8 @@ DAY: Final = 24 * HOUR
 _ID_SPACE: Final = 10**8
 
 _STREAMS: Final = (
-    "population", "payments", "names", "bookings", "lending", "bureau", "trade", "marketing", "faults",
+    "population", "payments", "names", "bookings", "lending", "bureau", "trade", "marketing", "faults", "recoveries",
+    "declined",
 )  # fmt: skip
 
 
