@@ -13,6 +13,7 @@ from pipelines.steps import StepRecord
 from training.whitelist.eligibility import EXCLUSIONS
 
 if TYPE_CHECKING:
+    from pipelines.jobs.applications import TrainedApplications
     from pipelines.jobs.losses import TrainedLosses
     from pipelines.jobs.segments import TrainedSegments
     from pipelines.jobs.table import TrainedTable
@@ -168,6 +169,23 @@ def tell_losses(console: Console, trained: "TrainedLosses") -> None:
             f"{row['expected_loss'] / row['exposure']:.2%}",
         )  # fmt: skip
     console.print(table)
+
+
+def tell_applications(console: Console, trained: "TrainedApplications") -> None:
+    """What each way makes of the declined, and what was registered."""
+    table = Table(
+        "the declined are", *_right("prudence", "their mean PD", "of the true one", "Gini of theirs", "of the granted"),
+        title=f"{trained.granted:,} granted and {trained.declined:,} declined applications", title_justify="left",
+    )  # fmt: skip
+    for bias in trained.biases:
+        table.add_row(
+            bias.method, f"{bias.prudence:g}" if bias.method != "ignored" else "",
+            f"{bias.mean_pd_of_declined:.2%}", "" if bias.ratio is None else f"{bias.ratio:.2f}",
+            "" if bias.declined_gini is None else f"{bias.declined_gini:.4f}", f"{bias.granted_gini:.4f}",
+        )  # fmt: skip
+    console.print(table)
+    tell_limits(console, [asdict(verdict) for verdict in trained.candidate.validation.verdicts])
+    _line(console, f"{trained.registered.name} version {trained.registered.version}; report {trained.report}")
 
 
 _MARKETING_FIGURES: Final = (

@@ -112,6 +112,39 @@ def losses(
         tell_losses(console(), train_losses(settings, reporter(), trained_by=by))
 
 
+class MethodName(str, Enum):  # noqa: UP042
+    """What is made of those who were declined."""
+
+    ignored = "ignored"
+    fuzzy = "fuzzy"
+    parcelling = "parcelling"
+
+
+@train_app.command()
+def applications(
+    method: Annotated[
+        MethodName, typer.Option(help="what is made of the declined in the model that is registered")
+    ] = MethodName.parcelling,
+    prudence: Annotated[
+        float, typer.Option(min=1.0, max=10.0, help="by how much worse the declined are than granted ones like them")
+    ] = 1.2,
+    by: Annotated[str | None, typer.Option(help="who trains, if not this user", show_default=False)] = None,
+) -> None:
+    """Train a PD of all who apply, by inferring how those would have turned out who were declined.
+
+    Every method is tried, with and without prudence, and what each makes of the declined is shown; on a simulated
+    group, whose truth is known, with the bias that is left. The chosen one is registered as application_pd.
+    """
+    with starting():
+        from pipelines.jobs.applications import train_applications
+        from pipelines.told import tell_applications
+
+    settings = load_settings()
+    with working(settings):
+        trained = train_applications(settings, reporter(), method.value, prudence, trained_by=by)
+        tell_applications(console(), trained)
+
+
 class TaskName(str, Enum):  # noqa: UP042 - Typer shows the values of a str enum
     """What the probability is of."""
 
