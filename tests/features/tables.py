@@ -77,6 +77,17 @@ def a_default(at: datetime, **changes: Any) -> dict[str, Any]:
     return row | {"event_timestamp": at, "created_timestamp": at} | changes
 
 
+def a_loan(at: datetime, **changes: Any) -> dict[str, Any]:
+    """A card that was drawn at ``at``."""
+    row = {
+        "legal_entity": "consumer", "customer_id": "C1", "loan_id": "L1", "facility_id": None,
+        "product": "revolving_card", "principal": Decimal("1000.00"), "currency": "CNY", "rate_per_annum": 0.1,
+        "term_months": None, "guarantee_type": None, "status": "active", "five_class_grade": None,
+        "event_timestamp": at, "created_timestamp": at,
+    }  # fmt: skip
+    return row | changes
+
+
 def a_transaction(number: int, at: datetime, **changes: Any) -> dict[str, Any]:
     """A booking that was known at once, unless said otherwise."""
     row = {"transaction_id": f"T{number}", "event_timestamp": at, "created_timestamp": at}

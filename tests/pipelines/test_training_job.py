@@ -18,7 +18,8 @@ from pipelines.progress import Silence
 from pipelines.told import tell_training
 from pipelines.workspace import Workspace
 from tests.pipelines.in_process import jinkong
-from training import MODEL_NAME, champion, versions
+from training import MODEL_NAME, champion, latest_candidate, versions
+from training.registry import report_of
 
 pytestmark = pytest.mark.long
 
@@ -94,3 +95,26 @@ def test_the_committee_lists_reads_approves_and_rolls_back_by_command(trained_se
     shown = jinkong("models", "report", MODEL_NAME, "--version", own, home=home)
     assert shown.returncode == 0
     assert Path(shown.stdout.strip().splitlines()[-1]).is_file()
+
+
+def test_each_segment_gets_a_model_of_its_own_or_is_named_as_too_small(trained_settings: Settings) -> None:
+    home = trained_settings.home
+    done = jinkong("train", "segments", "--by", "the fixture", home=home)
+    assert done.returncode == 0, done.stderr
+    names = {row.name for row in versions(trained_settings) if row.name.startswith(f"{MODEL_NAME}-")}
+    assert f"{MODEL_NAME}-consumer-revolving_card-person" in names
+    assert f"{MODEL_NAME}-leasing-finance_lease-enterprise" in names
+    assert "the pooled model serves it" in done.stdout or len(names) >= 8
+    own = latest_candidate(trained_settings, f"{MODEL_NAME}-consumer-revolving_card-person")
+    assert own is not None
+    beside = report_of(own, trained_settings)["validation"]["challengers"][0]
+    assert "pooled model" in beside["name"]
+    # What a segment adds is small: it must not lose what the pooled model knows.
+    assert beside["gini_difference"] > -0.01
+    refused = jinkong("models", "approve", own.name, "--by", "The  Fixture", "--reason", "mine", home=home)
+    assert (refused.returncode, "somebody else has to approve it" in refused.stderr) == (2, True)
+
+
+def test_segments_without_a_pooled_model_are_told_what_to_run(tmp_path: Path) -> None:
+    refused = jinkong("train", "segments", home=tmp_path)
+    assert (refused.returncode, "run `jinkong train` first" in refused.stderr) == (2, True)

@@ -1,15 +1,16 @@
 """Training frames: who is in them, what the label says, and how they are divided."""
 
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 
 import polars as pl
 import pytest
 
 from features import plus_months, resolve_parties
-from tests.features.tables import a_customer, a_statement, write
+from tests.features.tables import a_customer, a_loan, a_statement, write
 from training.errors import TooFewDefaults
-from training.frames import PARTY_FOLDS, data_hash, labelled_population, with_folds
+from training.frames import PARTY_FOLDS, data_hash, labelled_population, products_held, with_folds
 
 JANUARY = datetime(2025, 1, 1, tzinfo=UTC)
 LATE = timedelta(microseconds=1)
@@ -169,3 +170,45 @@ def test_the_data_hash_is_the_same_on_any_machine_and_in_any_release() -> None:
         schema_overrides={"at": pl.Datetime("us", "UTC")},
     )
     assert data_hash(frame) == "defe7b22aca4068e36e1e018418d4a7d9834c721bffa9f48bdd7e83e3d89a4de"
+
+
+def held(tmp_path: Path, loans: list[dict[str, object]]) -> str:
+    """The product of the one customer at 2025-01-01."""
+    write(tmp_path, "customers", [a_customer()])
+    write(tmp_path, "loans", loans)
+    resolve_parties(tmp_path)
+    party = pl.read_parquet(tmp_path / "parties" / "*.parquet").select("legal_entity", "party_id")
+    return str(products_held(tmp_path, party.with_columns(event_timestamp=pl.lit(JANUARY))).item())
+
+
+DRAWN = JANUARY - timedelta(days=200)
+
+
+@pytest.mark.parametrize(
+    ("loans", "product"),
+    [
+        ([a_loan(DRAWN)], "revolving_card"),
+        ([a_loan(JANUARY + LATE)], ""),
+        ([a_loan(DRAWN, created_timestamp=JANUARY + LATE)], ""),
+        ([a_loan(DRAWN), a_loan(DRAWN, loan_id="L2", product="lease", principal=Decimal("2000.00"))], "lease"),
+        (
+            [
+                a_loan(DRAWN),
+                a_loan(DRAWN, loan_id="L2", product="lease", principal=Decimal("2000.00")),
+                a_loan(DRAWN + timedelta(days=9), loan_id="L2", product="lease", status="settled",
+                       principal=Decimal("2000.00")),
+            ],
+            "revolving_card",
+        ),
+        ([a_loan(DRAWN), a_loan(DRAWN + timedelta(days=9), status="settled")], "revolving_card"),
+    ],
+)  # fmt: skip
+def test_a_customers_product_is_that_of_a_running_loan_as_it_was_known(
+    tmp_path: Path, loans: list[dict[str, object]], product: str
+) -> None:
+    assert held(tmp_path, loans) == product
+
+
+def test_without_a_table_of_loans_no_product_is_known(tmp_path: Path) -> None:
+    frame = pl.DataFrame({"legal_entity": ["consumer"], "party_id": ["P"], "event_timestamp": [JANUARY]})
+    assert products_held(tmp_path, frame).to_list() == [""]

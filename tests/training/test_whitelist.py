@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from features import resolve_parties
 from group.database import migrate, open_database, reading
-from tests.features.tables import JOINED, a_customer, a_default, a_statement, write
+from tests.features.tables import JOINED, a_customer, a_default, a_loan, a_statement, write
 from training.amounts import AmountModel, Line
 from training.calibration import Calibration
 from training.inputs import numbers
@@ -66,16 +66,6 @@ def an_application(at: datetime, **changes: Any) -> dict[str, Any]:
         "legal_entity": "consumer", "customer_id": "C1", "application_id": f"A{at:%Y%m%d}", "product": "revolving_card",
         "amount": Decimal("1000.00"), "currency": "CNY", "term_months": 12, "purpose": None, "channel": None,
         "outcome": "declined", "event_timestamp": at, "created_timestamp": at,
-    }  # fmt: skip
-    return row | changes
-
-
-def a_loan(at: datetime, **changes: Any) -> dict[str, Any]:
-    row = {
-        "legal_entity": "consumer", "customer_id": "C1", "loan_id": "L1", "facility_id": None,
-        "product": "revolving_card", "principal": Decimal("1000.00"), "currency": "CNY", "rate_per_annum": 0.1,
-        "term_months": None, "guarantee_type": None, "status": "active", "five_class_grade": None,
-        "event_timestamp": at, "created_timestamp": at,
     }  # fmt: skip
     return row | changes
 
