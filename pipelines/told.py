@@ -156,19 +156,21 @@ def tell_losses(console: Console, trained: "TrainedLosses") -> None:
     console.print(table)
     for report in trained.reports:
         _line(console, f"report {report}")
-    if trained.losses is None:
+    if trained.losses is None or trained.pd_by_year is None:
         _line(console, "no PD model yet: `jinkong train`, then this again, says what the portfolio will lose")
         return
-    columns = _right("loans", "exposure, CNY", "PD", "LGD", "expected loss, CNY", "of exposure")
+    columns = _right("loans", "exposure, CNY", "PD", "LGD", "expected loss, CNY", "of exposure", "for life, CNY")
     title = f"expected loss of twelve months from {trained.as_of:%Y-%m-%d}, by version {trained.pd_version} of the PD"
     table = Table("company", *columns, title=title, title_justify="left")
     for row in trained.losses.iter_rows(named=True):
         table.add_row(
             row["legal_entity"], f"{row['loans']:,}", f"{row['exposure']:,.0f}",
             f"{row['probability_of_default']:.2%}", f"{row['lost_share']:.1%}", f"{row['expected_loss']:,.0f}",
-            f"{row['expected_loss'] / row['exposure']:.2%}",
+            f"{row['expected_loss'] / row['exposure']:.2%}", f"{row['lifetime_loss']:,.0f}",
         )  # fmt: skip
     console.print(table)
+    years = "; ".join(f"{year + 1}: {pd:.2%}" for year, pd in enumerate(trained.pd_by_year))
+    _line(console, f"mean PD by the end of year {years}")
 
 
 def tell_applications(console: Console, trained: "TrainedApplications") -> None:

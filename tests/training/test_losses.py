@@ -20,7 +20,7 @@ from training import Origin
 from training.amounts import AmountModel, Line, amount_evidence
 from training.amounts.evidence import rank_gini
 from training.errors import TooFewDefaults
-from training.loss_portfolio import LossModels, expected_loss, portfolio_losses, running_loans
+from training.loss_portfolio import LossModels, expected_loss, portfolio_losses, running_loans, time_to_default
 from training.losses import (
     EXPOSURE_FEATURES,
     LOSS_FEATURES,
@@ -29,6 +29,7 @@ from training.losses import (
     train_exposure_candidate,
     train_loss_candidate,
 )
+from training.term_structure import Baseline
 
 DEFAULTED = datetime(2024, 6, 24, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -168,9 +169,15 @@ def test_the_portfolio_loses_pd_times_lgd_times_ead_of_each_running_loan(tmp_pat
     probability = pl.DataFrame(
         {"legal_entity": ["consumer"] * 2, "party_id": parties[:2], "probability_of_default": [0.1, 0.2]}
     )
-    losses = portfolio_losses(loans, probability, models)
+    flat = Baseline(tuple(0.01 * month for month in range(1, 61)), 60)
+    losses = portfolio_losses(loans, probability, models, flat)
     assert losses["exposure"].to_list() == pytest.approx([1_200.0, 1_200.0])
     assert losses["expected_loss"].to_list() == pytest.approx([48.0, 96.0])
+    # A card is taken to run for three years, at the hazard that gives its PD of one.
+    assert losses["lifetime_loss"].to_list() == pytest.approx([480 * (1 - 0.9**3), 480 * (1 - 0.8**3)])
+    months, defaulted = time_to_default(canonical, as_of)
+    assert set(months.tolist()) == {12}
+    assert defaulted.all()
     # A loan that is in default by then is no longer expected to be lost: it is.
     assert len(running_loans(canonical, DEFAULTED + 2 * DAY)) == 0
     assert expected_loss(np.array([0.5]), np.array([0.5]), np.array([8.0])).tolist() == [2.0]
