@@ -15,7 +15,7 @@ from group.database import migrate, open_database
 from group.errors import JinkongError
 from group.settings import Settings
 from serving.scorer import Scorer
-from training import MODEL_NAME, champion
+from training import MODEL_NAME, champion, scores_parties
 
 _RETRY_SECONDS: Final = 2.0
 """How long a failure to load the champion is remembered, so that requests in the meantime are refused at once."""
@@ -93,5 +93,5 @@ def open_backend(settings: Settings) -> Backend:
 def _load_scorer(settings: Settings, name: str) -> Scorer:
     registered = champion(settings, name)
     # A model of a table has columns that no party has online.
-    reader = online_reader(settings, registered.model.features) if name == MODEL_NAME else None
+    reader = online_reader(settings, registered.model.features) if scores_parties(name) else None
     return Scorer(registered, reader)

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from training import MODEL_NAME
+from training import MODEL_NAME, scores_parties
 
 LegalEntityCode = Literal["credit", "guarantee", "leasing", "factoring", "consumer", "supply_chain"]
 
@@ -38,15 +38,16 @@ class ScoreRequest(BaseModel):
     model: str = Field(
         MODEL_NAME,
         pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,79}$",
-        description="the registered model that scores; one of a table takes features alone",
+        description="the registered model that scores, such as credit_pd-credit-instalment_loan-person; one of a table "
+        "takes features alone",
     )
 
     @model_validator(mode="after")
     def _either_party_or_features(self) -> Self:
         if (self.party_id is None) == (self.features is None):
             raise ValueError("give either party_id or features")
-        if self.party_id is not None and self.model != MODEL_NAME:
-            raise ValueError(f"a party is scored by '{MODEL_NAME}'; give '{self.model}' features")
+        if self.party_id is not None and not scores_parties(self.model):
+            raise ValueError(f"a party is scored by '{MODEL_NAME}' or '{MODEL_NAME}-…'; give '{self.model}' features")
         return self
 
 

@@ -32,6 +32,7 @@ from .growth import BoosterParameters as BoosterParameters
 from .growth import LocalGrowth as LocalGrowth
 from .model import MODEL_NAME as MODEL_NAME
 from .model import ScoringModel as ScoringModel
+from .model import scores_parties as scores_parties
 from .provenance import git_commit as git_commit
 from .registration import register as register
 from .registration import register_version as register_version
@@ -107,6 +108,7 @@ __all__ = [
     "report_page",
     "roll_back",
     "score_points",
+    "scores_parties",
     "segment_plans",
     "severities",
     "train_credit_candidate",

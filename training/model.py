@@ -19,6 +19,17 @@ Vector = npt.NDArray[np.float64]
 MODEL_NAME: Final = "credit_pd"
 """The group's own credit model, under which it is registered."""
 
+OWN_NAMES: Final = (
+    MODEL_NAME, "response", "uplift", "customer_value", "loss_given_default", "exposure_at_default", "application_pd",
+)  # fmt: skip
+"""Models of the group's own data; no table's model takes one of these names, nor one of a segment's."""
+
+
+def scores_parties(name: str) -> bool:
+    """Whether a model is of the features that parties have online: the pooled credit model, or one of a segment."""
+    return name == MODEL_NAME or name.startswith(f"{MODEL_NAME}-")
+
+
 Task = Literal["credit", "response"]
 """What the probability is of: a default (more is worse) or a response (more is better)."""
 

@@ -6,7 +6,9 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 
+import polars as pl
 import pytest
+from fastapi.testclient import TestClient
 from rich.console import Console
 from sqlalchemy import select
 
@@ -17,6 +19,7 @@ from pipelines.jobs.training import train_credit
 from pipelines.progress import Silence
 from pipelines.told import tell_training
 from pipelines.workspace import Workspace
+from serving import create_app
 from tests.pipelines.in_process import jinkong
 from training import MODEL_NAME, champion, latest_candidate, versions
 from training.registry import report_of
@@ -113,6 +116,18 @@ def test_each_segment_gets_a_model_of_its_own_or_is_named_as_too_small(trained_s
     assert beside["gini_difference"] > -0.01
     refused = jinkong("models", "approve", own.name, "--by", "The  Fixture", "--reason", "mine", home=home)
     assert (refused.returncode, "somebody else has to approve it" in refused.stderr) == (2, True)
+
+    approved = jinkong("models", "approve", own.name, "--by", "the committee", "--reason", "it holds", home=home)
+    assert approved.returncode == 0, approved.stderr
+    newest = sorted((Workspace.of(trained_settings).features / "profile").glob("*.parquet"))[-1]
+    customers = pl.read_parquet(newest, columns=["legal_entity", "party_id"]).filter(legal_entity="consumer")
+    party = customers.sort("party_id").row(3, named=True)
+    with TestClient(create_app(trained_settings)) as client:
+        pooled = client.post("/v1/score", json=party).json()
+        by_segment = client.post("/v1/score", json=party | {"model": own.name}).json()
+    assert by_segment["model"]["name"] == own.name
+    assert by_segment["probability_of_default"] == pytest.approx(pooled["probability_of_default"], rel=0.5)
+    assert by_segment["features_as_of"] == pooled["features_as_of"]
 
 
 def test_segments_without_a_pooled_model_are_told_what_to_run(tmp_path: Path) -> None:

@@ -327,3 +327,11 @@ def test_the_same_table_and_seed_give_the_same_model_bytes_twice(
     )
     assert again.model.to_texts() == trained.model.to_texts()
     assert again.card.model_sha256 == trained.card.model_sha256
+
+
+@pytest.mark.parametrize("name", ["credit_pd", "uplift", "credit_pd-credit-loan-person"])
+def test_a_table_takes_no_name_of_the_groups_own_models(name: str) -> None:
+    with pytest.raises(UnusableTable, match="is the name of a model of the group's own data"):
+        model_name(TableRequest(Path("loans.csv"), "bad"), name)
+    with pytest.raises(UnusableTable, match="give another by --name"):
+        model_name(TableRequest(Path(f"{name}.csv"), "bad"), None)

@@ -13,7 +13,7 @@ import polars as pl
 from training.candidates import Candidate, calibration_in_words, judged_model, trees_in_words
 from training.errors import UnusableTable
 from training.growth import BoosterParameters, Grown, Growth, TrainingRows, grown_model
-from training.model import ScoringModel
+from training.model import OWN_NAMES, ScoringModel, scores_parties
 from training.provenance import git_commit, texts_sha256
 from training.table.frame import TableFrame
 from training.table.request import TableRequest
@@ -39,6 +39,8 @@ def model_name(request: TableRequest, name: str | None) -> str:
         name = re.sub(r"[^A-Za-z0-9_.-]+", "_", stem).strip("_.-") or "table"
     if not _NAME.fullmatch(name):
         raise UnusableTable(f"A model cannot be named {name!r}; letters, digits, '_', '.' and '-' would do.")
+    if name in OWN_NAMES or scores_parties(name):
+        raise UnusableTable(f"'{name}' is the name of a model of the group's own data; give another by --name.")
     return name
 
 
