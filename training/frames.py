@@ -14,7 +14,7 @@ import polars as pl
 from features import plus_months, query
 from training.errors import TooFewDefaults
 
-_LATEST_STATEMENT_DAYS: Final = 35
+LATEST_STATEMENT_DAYS: Final = 35
 """A customer is on the books at an instant if a statement of the last 35 days was known by then: the month's own."""
 
 _DEFAULT_DAYS_PAST_DUE: Final = 90
@@ -67,15 +67,15 @@ def labelled_population(
             "statements": f"{canonical}/statements/*.parquet",
             "defaults": f"{canonical}/defaults/*.parquet",
             "parties": f"{canonical}/parties/*.parquet",
-            "recent": _LATEST_STATEMENT_DAYS * 86_400_000_000,
+            "recent": LATEST_STATEMENT_DAYS * 86_400_000_000,
             "default_days": float(_DEFAULT_DAYS_PAST_DUE),
         },
         windows=windows,
     )
 
 
-_POPULATION_SQL: Final = """
-WITH on_the_books AS (
+ON_THE_BOOKS_SQL: Final = """
+on_the_books AS (
     SELECT DISTINCT statements.legal_entity, parties.party_id, windows.as_of, windows.until
     FROM read_parquet($statements) AS statements
     JOIN read_parquet($parties) AS parties USING (legal_entity, customer_id)
@@ -84,7 +84,11 @@ WITH on_the_books AS (
      AND statements.created_timestamp <= windows.as_of
      AND (statements.superseded_at IS NULL OR statements.superseded_at > windows.as_of)
      AND epoch_us(windows.as_of) - epoch_us(statements.event_timestamp) < $recent
-),
+)"""
+"""Parties with a recent statement at each ``as_of`` of ``windows``, as was known then: the start of a query."""
+
+_POPULATION_SQL: Final = f"""
+WITH {ON_THE_BOOKS_SQL},
 first_default AS (
     SELECT defaults.legal_entity, parties.party_id, min(defaults.event_timestamp) AS defaulted_at
     FROM read_parquet($defaults) AS defaults
@@ -120,7 +124,7 @@ LEFT JOIN worst USING (legal_entity, party_id, as_of)
 WHERE first_default.defaulted_at IS NULL
    OR first_default.defaulted_at > on_the_books.as_of
 ORDER BY ALL
-"""
+"""  # noqa: S608 - no value comes into the text
 
 
 def who_they_are(canonical: Path, frame: pl.DataFrame) -> pl.DataFrame:

@@ -11,13 +11,12 @@ import polars as pl
 
 from features import query
 from training.amounts import AmountModel
-from training.frames import matrix
+from training.frames import LATEST_STATEMENT_DAYS, matrix
 from training.term_structure import YEAR, Baseline
 from training.term_structure import expected_loss as lifetime_expected_loss
 
 Vector = npt.NDArray[np.float64]
 
-_LATEST_STATEMENT_DAYS: Final = 35
 _CHUNK: Final = 100_000
 
 LONGEST_MONTHS: Final = 60
@@ -49,7 +48,7 @@ def running_loans(canonical: Path, as_of: datetime) -> pl.DataFrame:
     names = ("statements", "loans", "customers", "parties", "defaults")
     parameters = {name: f"{canonical}/{name}/*.parquet" for name in names}
     rows = query(
-        _RUNNING_SQL, parameters | {"as_of": as_of, "recent": _LATEST_STATEMENT_DAYS}
+        _RUNNING_SQL, parameters | {"as_of": as_of, "recent": LATEST_STATEMENT_DAYS}
     )  # fmt: skip
     base = pl.max_horizontal("credit_limit", "balance")
     secured = [
@@ -115,7 +114,7 @@ def time_to_default(canonical: Path, since: datetime) -> tuple[npt.NDArray[np.in
     """
     names = ("statements", "defaults")
     parameters = {name: f"{canonical}/{name}/*.parquet" for name in names}
-    rows = query(_TIMES_SQL, parameters | {"since": since, "recent": _LATEST_STATEMENT_DAYS})
+    rows = query(_TIMES_SQL, parameters | {"since": since, "recent": LATEST_STATEMENT_DAYS})
     return rows["month"].to_numpy().astype(np.int64), rows["defaulted"].to_numpy()
 
 

@@ -15,7 +15,7 @@ from features import MARKETING_SERVICE, plus_months, point_in_time_frame, query,
 from training.amounts import AmountCandidate, AmountRows, amount_evidence, grown_amount
 from training.credit import Origin
 from training.errors import TooFewPayments
-from training.frames import PARTY_FOLDS, data_hash, matrix, party_tickets
+from training.frames import LATEST_STATEMENT_DAYS, ON_THE_BOOKS_SQL, PARTY_FOLDS, data_hash, matrix, party_tickets
 from training.provenance import git_commit, texts_sha256
 from training.validation.report import ModelCard
 
@@ -23,7 +23,6 @@ VALUE_MODEL: Final = "customer_value"
 VALUE_MONTHS: Final = 12
 
 _STEP_MONTHS: Final = 3
-_LATEST_STATEMENT_DAYS: Final = 35
 _LEAST_ROWS: Final = 500
 _EXAMPLE_ROWS: Final = 3
 _SEED: Final = 20_260_101
@@ -59,7 +58,7 @@ def value_frame(
     paid = query(
         _PAID_SQL,
         {name: f"{canonical}/{name}/*.parquet" for name in ("statements", "repayments", "parties")}
-        | {"recent": _LATEST_STATEMENT_DAYS * 86_400_000_000},
+        | {"recent": LATEST_STATEMENT_DAYS * 86_400_000_000},
         windows=windows,
     )
     if len(paid) < _LEAST_ROWS:
@@ -80,17 +79,8 @@ def value_frame(
     return ValueFrame(point_in_time_frame(store, divided, MARKETING_SERVICE), features)
 
 
-_PAID_SQL: Final = """
-WITH on_the_books AS (
-    SELECT DISTINCT statements.legal_entity, parties.party_id, windows.as_of, windows.until
-    FROM read_parquet($statements) AS statements
-    JOIN read_parquet($parties) AS parties USING (legal_entity, customer_id)
-    JOIN windows
-      ON statements.event_timestamp <= windows.as_of
-     AND statements.created_timestamp <= windows.as_of
-     AND (statements.superseded_at IS NULL OR statements.superseded_at > windows.as_of)
-     AND epoch_us(windows.as_of) - epoch_us(statements.event_timestamp) < $recent
-),
+_PAID_SQL: Final = f"""
+WITH {ON_THE_BOOKS_SQL},
 payments AS MATERIALIZED (
     SELECT repayments.legal_entity, parties.party_id, repayments.event_timestamp,
            repayments.interest_paid + repayments.fee_paid + repayments.penalty_paid AS earned
@@ -108,7 +98,7 @@ SELECT legal_entity, party_id, as_of AS event_timestamp, coalesce(paid, 0)::DOUB
 FROM on_the_books
 LEFT JOIN earned USING (legal_entity, party_id, as_of)
 ORDER BY ALL
-"""
+"""  # noqa: S608 - no value comes into the text
 
 
 def train_value_candidate(

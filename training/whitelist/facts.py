@@ -7,9 +7,8 @@ from typing import Any, Final
 import polars as pl
 
 from features import query
+from training.frames import LATEST_STATEMENT_DAYS
 from training.whitelist.plan import WhitelistPlan
-
-_LATEST_STATEMENT_DAYS: Final = 35
 
 _NEEDED: Final = ("customers", "parties", "statements", "defaults")
 _OPTIONAL: Final = {
@@ -49,7 +48,7 @@ def prospect_facts(
         "known_at": known_at,
         "contacts_from": as_of - timedelta(days=rules.within_days),
         "declined_from": as_of - timedelta(days=rules.cooling_off_days),
-        "statements_from": as_of - timedelta(days=_LATEST_STATEMENT_DAYS),
+        "statements_from": as_of - timedelta(days=LATEST_STATEMENT_DAYS),
     }
     parameters |= {name: f"{canonical}/{name}/*.parquet" for name in _NEEDED}
     tables = {}
