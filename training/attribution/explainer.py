@@ -16,7 +16,7 @@ Matrix = npt.NDArray[np.float64]
 
 _MOST_BYTES: Final = 192 * 2**20
 _ROWS_AT_ONCE: Final = 512
-"""Rows that pass one tree after the other, so that its tables stay in the processor's cache."""
+"""Rows that one thread takes in one go."""
 
 
 class Explainer:

@@ -21,6 +21,9 @@ _ZERO_IS_MISSING = 1
 _ZERO = 1e-35
 """What LightGBM takes for a zero."""
 
+_LINE = 8
+"""Numbers in a line of the cache."""
+
 LANES = 8
 """Quadrature nodes that are worked on side by side; LLVM makes one vector instruction of them."""
 
@@ -87,48 +90,69 @@ def _goes_left(value: float, node: int, layout: Any) -> Any:
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def add_contributions(rows: Any, out: Any, layout: Any) -> None:
-    """Add the contributions of all trees to ``out (n, k)`` for ``rows (n, k)``."""
+def _read_ahead(table: Any, offsets: Any) -> float:
+    """Read the first numbers at each offset, which may reach into the next line of the cache; below zero is none."""
+    read, last = 0.0, len(table) - 1
+    for place in range(len(offsets) if last >= 0 else 0):
+        first = max(offsets[place], 0)
+        read += table[first] + table[min(first + _LINE - 1, last)]
+    return read
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def add_contributions(rows: Any, out: Any, layout: Any) -> float:
+    """Add the contributions of all trees to ``out (n, k)`` for ``rows (n, k)``.
+
+    Nearly every place in the tables that a row asks for is new to the processor's cache. All places are found first and
+    then read, one after the other without a branch: so the processor waits for many of them at a time instead of for
+    each.
+
+    Returns:
+        The sum of what was read ahead, so that no compiler leaves it out.
+    """
     words = np.zeros(layout.words, np.uint64)
     widest = layout.quadrature_nodes.shape[0]
     met, share, found = np.empty(widest), np.empty(widest), np.empty(widest)
     ahead, behind = np.empty((widest + 1, LANES)), np.empty(LANES)
-    groups, conditions, features, table = layout.groups, layout.conditions, layout.features, layout.table
+    groups, features, table = layout.groups, layout.features, layout.table
+    bits, places = layout.condition_bits, layout.condition_places
     one, none = np.uint64(1), np.uint64(0)
-    for tree in range(len(layout.tree_node_start) - 1):
-        first_node, last_node = layout.tree_node_start[tree], layout.tree_node_start[tree + 1]
-        first_group, last_group = layout.tree_group_start[tree], layout.tree_group_start[tree + 1]
-        for row in range(len(rows)):
+    offsets, failures = np.empty(len(groups) - 1, np.int64), np.empty(len(groups) - 1, np.uint64)
+    read = 0.0
+    for row in range(len(rows)):
+        for tree in range(len(layout.tree_node_start) - 1):
             words[:] = 0
-            for node in range(first_node, last_node):
+            for node in range(layout.tree_node_start[tree], layout.tree_node_start[tree + 1]):
                 position = layout.node_position[node]
                 left = _goes_left(rows[row, layout.node_feature[node]], node, layout)
                 words[position >> 6] |= np.uint64(left) << np.uint64(position & 63)
-            for group in range(first_group, last_group):
-                position, nodes = groups[group, 0], groups[group, 1]
-                first, last = groups[group, 2], groups[group + 1, 2]
-                begin, end = groups[group, 3], groups[group + 1, 3]
-                place = groups[group, 4]
-                # Bits of what the path above asks stand above those of the group's own nodes.
+            for group in range(layout.tree_group_start[tree], layout.tree_group_start[tree + 1]):
+                position, nodes, place = groups[group, 0], np.uint64(groups[group, 1]), groups[group, 4]
                 failed = none
-                for number in range(first, last):
-                    decided = words[conditions[number, 2]] ^ conditions[number, 1]
-                    failed |= np.uint64(decided & conditions[number, 0] != none) << conditions[number, 3]
+                for number in range(groups[group, 2], groups[group + 1, 2]):
+                    decided = words[places[number, 0]] ^ bits[number, 1]
+                    failed |= np.uint64(decided & bits[number, 0] != none) << np.uint64(places[number, 1])
+                failures[group], offsets[group] = failed, -1
                 if place >= 0:
-                    own = (words[position >> 6] >> np.uint64(position & 63)) & ((one << np.uint64(nodes)) - one)
+                    own = (words[position >> 6] >> np.uint64(position & 63)) & ((one << nodes) - one)
                     asked = (one << np.uint64(groups[group, 5])) - one
-                    pattern = own | ((asked & ~failed) << np.uint64(nodes))
-                    offset = place + np.int64(pattern) * (end - begin)
-                    for column in range(end - begin):
-                        out[row, features[begin + column]] += table[offset + column]
-                else:
-                    count = end - begin
-                    for column in range(count):
-                        met[column] = 1.0 - ((failed >> np.uint64(column)) & one)
-                        share[column] = layout.shares[begin + column]
-                    leaf_contributions(
-                        layout.group_value[group], count, met, share,
-                        layout.quadrature_nodes[count], layout.quadrature_weights[count], ahead, behind, found,
-                    )  # fmt: skip
-                    for column in range(count):
-                        out[row, features[begin + column]] += found[column]
+                    # Bits of what the path above asks stand above those of the group's own nodes.
+                    pattern = own | ((asked & ~failed) << nodes)
+                    offsets[group] = place + np.int64(pattern) * (groups[group + 1, 3] - groups[group, 3])
+        read += _read_ahead(table, offsets)
+        for group in range(len(offsets)):
+            begin, count, offset = groups[group, 3], groups[group + 1, 3] - groups[group, 3], offsets[group]
+            if offset >= 0:
+                for column in range(count):
+                    out[row, features[begin + column]] += table[offset + column]
+                continue
+            for column in range(count):
+                met[column] = 1.0 - ((failures[group] >> np.uint64(column)) & one)
+                share[column] = layout.shares[begin + column]
+            leaf_contributions(
+                layout.group_value[group], count, met, share,
+                layout.quadrature_nodes[count], layout.quadrature_weights[count], ahead, behind, found,
+            )  # fmt: skip
+            for column in range(count):
+                out[row, features[begin + column]] += found[column]
+    return read

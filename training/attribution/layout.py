@@ -26,8 +26,9 @@ class Layout(NamedTuple):
     Attributes:
         groups: a row a group: the bit of its first node, its nodes, the start of its conditions and of its features,
             the start of its table (below zero for a deep leaf, which has none), the features asked for above it.
-        conditions: a row a condition and word: the bits it cares for, what they must be, the word, its own number
-            within the group. A condition in several words is met if it is in all of them.
+        condition_bits: a row a condition and word: the bits it cares for, and what they must be. A condition in several
+            words is met if it is in all of them.
+        condition_places: beside it, the word, and the condition's own number within the group.
         features: the columns that each group contributes to; ``shares`` beside it are those of a deep leaf's
             conditions, in the same order.
     """
@@ -43,7 +44,8 @@ class Layout(NamedTuple):
     category_words: Array
     groups: Array
     group_value: Array
-    conditions: Array
+    condition_bits: Array
+    condition_places: Array
     features: Array
     shares: Array
     table: Array
@@ -99,17 +101,18 @@ class _Builder:
         return Layout(
             tree_node_start=np.array(node_starts),
             tree_group_start=np.array(group_starts),
-            node_feature=np.array(feature, np.int64),
+            node_feature=np.array(feature, np.int32),
             node_threshold=np.array(threshold, np.float64),
             node_kind=np.array(kind, np.uint8),
             node_nan_left=np.array(nan_left, np.uint8),
-            node_position=np.array(position, np.int64),
+            node_position=np.array(position, np.int32),
             node_category_start=np.cumsum([0, *map(len, self._categories)]),
             category_words=np.concatenate([np.zeros(0, np.uint32), *self._categories]),
-            groups=np.array(self._groups, np.int64),
+            groups=np.array(self._groups, np.int32),
             group_value=np.array(self._values, np.float64),
-            conditions=np.array(self._conditions, np.uint64).reshape(-1, 4),
-            features=np.array(self._features, np.int64),
+            condition_bits=np.array([one[:2] for one in self._conditions], np.uint64).reshape(-1, 2),
+            condition_places=np.array([one[2:] for one in self._conditions], np.uint16).reshape(-1, 2),
+            features=np.array(self._features, np.int32),
             shares=np.array(self._shares, np.float64),
             table=np.concatenate(self._tables),
             quadrature_nodes=self._quadratures.nodes,
