@@ -155,7 +155,7 @@ def reasons(rounds: int) -> dict[str, Any]:
     result["table_megabytes"] = explainer.table_bytes / 2**20
     for name, count, calls, repeats in (("one_row", 1, 200, 2 * rounds), ("ten_thousand_rows", 10_000, 1, rounds)):
         # Another row each call, as callers ask: one that was just explained is still in the processor's cache. Single
-        # rows are called for 200 times in a row: threads that LightGBM leaves waiting busily would slow the other side down.
+        # rows are asked for 200 times in a row: threads that LightGBM leaves waiting would slow the other side down.
         both = {side: iter(_successive(rows, count)) for side in ("pred_contrib", "ours")}
         asked = rows[:count]
         theirs, own = booster.predict(asked, pred_contrib=True), explainer.contributions(asked, threads=2)
