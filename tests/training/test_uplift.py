@@ -126,6 +126,11 @@ def test_contacts_without_an_experiment_are_refused(tmp_path: Path, made: list[d
         uplift_frame(None, canonical)
 
 
+def test_data_without_contacts_are_refused_in_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(TooFewContacts, match="There are no contacts"):
+        uplift_frame(None, tmp_path)
+
+
 @pytest.mark.long
 def test_the_small_group_is_sorted_by_uplift_nearly_as_well_as_could_be_known(small_group_settings: Settings) -> None:
     workspace = Workspace.of(small_group_settings)

@@ -67,6 +67,8 @@ def uplift_frame(store: FeatureStore, canonical: Path) -> UpliftFrame:
     Raises:
         TooFewContacts: there are no held-out contacts, or too few of either kind were followed by a purchase.
     """
+    if not any((canonical / "contacts").glob("*.parquet")):
+        raise TooFewContacts("There are no contacts, so nothing tells whom one moves.")
     contacts = query(
         _CONTACTS_SQL,
         {"contacts": f"{canonical}/contacts/*.parquet", "parties": f"{canonical}/parties/*.parquet"},
