@@ -248,7 +248,8 @@ def most_of_features(settings: Settings) -> float:
     workspace = Workspace.of(settings)
     truth = query(
         """
-        SELECT legal_entity, party_id, event_timestamp, max(truth.probability_of_default_12m) AS true_pd
+        SELECT legal_entity, parties.party_id, truth.event_timestamp,
+               max(truth.probability_of_default_12m) AS true_pd
         FROM read_parquet($truth) AS truth
         JOIN read_parquet($parties) AS parties USING (legal_entity, customer_id)
         GROUP BY ALL
