@@ -221,13 +221,20 @@ def test_the_ledger_of_a_month_fits_together(the_small_group: Workspace) -> None
         for table in ("statements", "schedule", "repayments", "defaults")
     )
     assert len(statements) == len(schedule)
-    paid = (
-        repayments.select(
-            pl.sum_horizontal("principal_paid", "interest_paid", "penalty_paid").cast(pl.Float64).sum()
-        ).item()
-    )  # fmt: skip
+    failed = defaults.select("legal_entity", "loan_id", defaulted_at="event_timestamp")
+    dated = repayments.join(failed, on=["legal_entity", "loan_id"], how="left").with_columns(
+        paid=pl.sum_horizontal("principal_paid", "interest_paid", "penalty_paid").cast(pl.Float64)
+    )
+    recovered = pl.col("event_timestamp") > pl.col("defaulted_at")
+    paid = float(dated.filter(~recovered.fill_null(value=False))["paid"].sum())
     # Each part is rounded to the cent by itself: at most two cents a repayment.
     assert paid == pytest.approx(float(statements["amount_paid"].sum()), abs=0.02 * len(repayments))
+    # What comes in after a default is on no statement, and is never more than was owed.
+    owed = statements.join(defaults, on=["legal_entity", "loan_id", "event_timestamp"], how="semi")
+    back = dated.filter(recovered).group_by("legal_entity", "loan_id").agg(pl.col("paid").sum())
+    both = back.join(owed, on=["legal_entity", "loan_id"], how="inner")
+    assert len(both) == len(back) > 100
+    assert (both["paid"] <= both["statement_balance"].cast(pl.Float64) + 0.1).all()
     late = statements.join(defaults, on=["legal_entity", "loan_id", "event_timestamp"], how="semi")
     assert (late["days_past_due"] >= 90).all()
     assert len(late) == len(defaults)
