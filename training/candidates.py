@@ -7,6 +7,7 @@ import pandas as pd
 import polars as pl
 
 from training.errors import NothingToScore
+from training.frames import matrix
 from training.growth import BoosterParameters, Grown, TrainingRows
 from training.model import ScoringModel
 from training.scorecard import Scorecard, fit_scorecard
@@ -100,6 +101,17 @@ def judged_model(
         progress=lambda share: progress(0.4 + 0.6 * share),
     )
     return Judged(validation, validation_pictures(fit, test, validation), scorecard)
+
+
+def rival_on(named: tuple[str, ScoringModel] | None, test: pl.DataFrame) -> Rival | None:
+    """What another model, by what it is called, says of the test's rows.
+
+    None if there is none, or if it wants features that are no longer computed.
+    """
+    if named is None or not set(named[1].features) <= set(test.columns):
+        return None
+    name, model = named
+    return Rival(name, model.probability(matrix(test, model.features)))
 
 
 def _scorecard_challenger(

@@ -16,6 +16,7 @@ from training.candidates import (
     Candidate,
     calibration_in_words,
     judged_model,
+    rival_on,
     trees_in_words,
 )
 from training.frames import (
@@ -35,7 +36,7 @@ from training.growth import BoosterParameters, Grown, Growth, TrainingRows, grow
 from training.inputs import numbers
 from training.model import MODEL_NAME, ScoringModel
 from training.provenance import git_commit, texts_sha256
-from training.validation import Rival, ScoredRows
+from training.validation import ScoredRows
 from training.validation.report import ModelCard
 
 _EXAMPLE_ROWS: Final = 3
@@ -153,8 +154,8 @@ def judged_candidate(
         fitted,
         tested,
         threads=threads,
-        champion=_rival(champion, test),
-        beside=_rival(beside, test),
+        champion=rival_on(champion, test),
+        beside=rival_on(beside, test),
         progress=progress,
     )
     key = ["legal_entity", "party_id", "event_timestamp", "defaulted"]
@@ -190,14 +191,6 @@ def _scored(model: ScoringModel, frame: pl.DataFrame) -> ScoredRows:
 
 def _texts(frame: pl.DataFrame, name: str) -> npt.NDArray[np.str_]:
     return frame[name].to_numpy().astype(np.str_)
-
-
-def _rival(champion: tuple[str, ScoringModel] | None, test: pl.DataFrame) -> Rival | None:
-    # A champion that wants features which are no longer computed cannot be held against on these rows.
-    if champion is None or not set(champion[1].features) <= set(test.columns):
-        return None
-    version, model = champion
-    return Rival(version, model.probability(matrix(test, model.features)))
 
 
 def _card(frame: CreditFrame, grown: Grown, parameters: BoosterParameters, origin: Origin) -> ModelCard:

@@ -12,6 +12,7 @@ import polars as pl
 from features import query
 from training.amounts import AmountModel
 from training.frames import LATEST_STATEMENT_DAYS, matrix
+from training.losses import secured_by
 from training.term_structure import YEAR, Baseline
 from training.term_structure import expected_loss as lifetime_expected_loss
 
@@ -51,11 +52,7 @@ def running_loans(canonical: Path, as_of: datetime) -> pl.DataFrame:
         _RUNNING_SQL, parameters | {"as_of": as_of, "recent": LATEST_STATEMENT_DAYS}
     )  # fmt: skip
     base = pl.max_horizontal("credit_limit", "balance")
-    secured = [
-        (pl.col("guarantee_type") == name).fill_null(value=False).cast(pl.Float64).alias(f"secured_by_{name}")
-        for name in ("credit", "guarantee", "ownership_retained", "receivables")
-    ]
-    return rows.with_columns(*secured, utilisation=pl.col("balance") / base, limit=base)
+    return rows.with_columns(*secured_by(), utilisation=pl.col("balance") / base, limit=base)
 
 
 _RUNNING_SQL: Final = """

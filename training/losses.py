@@ -83,12 +83,16 @@ def loss_cases(canonical: Path, observed_until: datetime) -> LossCases:
     rows = query(_LOSS_SQL, _tables(canonical, "defaults", "statements", "loans", "repayments", "customers", "parties")
                  | {"until": observed_until, "workout": WORKOUT_MONTHS})  # fmt: skip
     _require(rows, "whose workout is over")
-    secured = [
+    shares = (1 - pl.col("recovered") / pl.col("owed")).clip(0, 1)
+    return LossCases(rows.with_columns(*secured_by(), lost_share=shares))
+
+
+def secured_by() -> list[pl.Expr]:
+    """A column of 0 and 1 for each kind of guarantee."""
+    return [
         (pl.col("guarantee_type") == name).fill_null(value=False).cast(pl.Float64).alias(f"secured_by_{name}")
         for name in _GUARANTEES
     ]
-    shares = (1 - pl.col("recovered") / pl.col("owed")).clip(0, 1)
-    return LossCases(rows.with_columns(*secured, lost_share=shares))
 
 
 def exposure_cases(canonical: Path) -> ExposureCases:

@@ -5,12 +5,11 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from features import ContractBroken, open_store, read_manifest
+from features import open_store, read_manifest
 from group.settings import Settings
-from pipelines.jobs import features
+from pipelines.jobs.features import built_features
 from pipelines.jobs.training import keep_report
 from pipelines.progress import Reporter, as_steps
-from pipelines.steps import last_record
 from pipelines.workspace import Workspace
 from training import Candidate, LocalGrowth, Origin, RegisteredModel, register, report_page
 from training.applications import ApplicationFrame, application_frame
@@ -40,9 +39,7 @@ def train_applications(
         RegistryUnavailable: MLflow does not answer.
     """
     workspace = Workspace.of(settings)
-    built = last_record(workspace, features.STEP)
-    if built is None:
-        raise ContractBroken(f"{workspace.home} has no features; run `jinkong features` first.")
+    built = built_features(workspace)
     origin = Origin(built.facts["source"], trained_by or getpass.getuser())
     manifest = read_manifest(workspace.data)
     with reporter.bar("applicants as they were known", None):

@@ -9,6 +9,7 @@ from typing import Any
 
 from features import (
     VIEWS,
+    ContractBroken,
     DeclaredView,
     Fingerprints,
     UnknownSource,
@@ -106,6 +107,18 @@ class Computed:
     rows: dict[str, int]
     files: int
     files_computed: int
+
+
+def built_features(workspace: Workspace) -> StepRecord:
+    """What was built last.
+
+    Raises:
+        ContractBroken: nothing was.
+    """
+    built = last_record(workspace, STEP)
+    if built is None:
+        raise ContractBroken(f"{workspace.home} has no features; run `jinkong features` first.")
+    return built
 
 
 def loaded_views(workspace: Workspace) -> list[DeclaredView]:

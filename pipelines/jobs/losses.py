@@ -6,12 +6,11 @@ from datetime import datetime
 
 import polars as pl
 
-from features import ContractBroken, open_store, point_in_time_frame, read_manifest, snapshot_instants
+from features import open_store, point_in_time_frame, read_manifest, snapshot_instants
 from group.settings import Settings
-from pipelines.jobs import features
+from pipelines.jobs.features import built_features
 from pipelines.jobs.training import keep_report
 from pipelines.progress import Reporter, as_steps
-from pipelines.steps import last_record
 from pipelines.workspace import Workspace
 from training import MODEL_NAME, Origin, RegisteredModel, latest_candidate, matrix, register_version, report_page
 from training.amounts import AmountCandidate
@@ -47,9 +46,7 @@ def train_losses(settings: Settings, reporter: Reporter, *, trained_by: str | No
         RegistryUnavailable: MLflow does not answer.
     """
     workspace = Workspace.of(settings)
-    built = last_record(workspace, features.STEP)
-    if built is None:
-        raise ContractBroken(f"{workspace.home} has no features; run `jinkong features` first.")
+    built = built_features(workspace)
     origin = Origin(built.facts["source"], trained_by or getpass.getuser())
     as_of = datetime.fromisoformat(built.facts["last_instant"])
     with reporter.bar("defaults, and what came of them", None):

@@ -4,9 +4,9 @@ import getpass
 from collections.abc import Mapping
 from typing import Any
 
-from features import ContractBroken, open_store, read_manifest, snapshot_instants
+from features import open_store, read_manifest, snapshot_instants
 from group.settings import Settings
-from pipelines.jobs import features
+from pipelines.jobs.features import built_features
 from pipelines.jobs.training import incumbent_of, is_registered, keep_report
 from pipelines.progress import Reporter, as_steps
 from pipelines.steps import StepRecord, fingerprint, last_record, run_step
@@ -42,9 +42,7 @@ def train_marketing(
         RegistryUnavailable: MLflow does not answer.
     """
     workspace = Workspace.of(settings)
-    built = last_record(workspace, features.STEP)
-    if built is None:
-        raise ContractBroken(f"{workspace.home} has no features; run `jinkong features` first.")
+    built = built_features(workspace)
     wanted = fingerprint(built.fingerprint, code=("training", "features", "group"))
     origin = Origin(built.facts["source"], trained_by or getpass.getuser())
 

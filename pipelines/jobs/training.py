@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any, Final
 
-from features import ContractBroken, open_store, read_manifest, risk_directions, service_features, snapshot_instants
+from features import open_store, read_manifest, risk_directions, service_features, snapshot_instants
 from group.settings import Settings
-from pipelines.jobs import features
+from pipelines.jobs.features import built_features
 from pipelines.jobs.tuning import chosen_parameters, tune_credit
 from pipelines.progress import Reporter, as_steps
 from pipelines.steps import StepRecord, fingerprint, last_record, run_step
@@ -76,9 +76,7 @@ def train_credit(
         RegistryUnavailable: MLflow does not answer.
     """
     workspace = Workspace.of(settings)
-    built = last_record(workspace, features.STEP)
-    if built is None:
-        raise ContractBroken(f"{workspace.home} has no features; run `jinkong features` first.")
+    built = built_features(workspace)
     if tune_minutes:
         frame = _frame(settings, workspace, reporter)
         tune_credit(

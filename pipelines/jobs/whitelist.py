@@ -11,13 +11,12 @@ from typing import Any, Final
 import polars as pl
 from sqlalchemy import Engine
 
-from features import MARKETING_SERVICE, ContractBroken, open_store, point_in_time_frame, query, service_features
+from features import MARKETING_SERVICE, open_store, point_in_time_frame, query, service_features
 from group.database import migrate, open_database, reading
 from group.files import write_text_whole
 from group.settings import Settings
-from pipelines.jobs import features
+from pipelines.jobs.features import built_features
 from pipelines.progress import Reporter
-from pipelines.steps import last_record
 from pipelines.workspace import Workspace
 from training import MODEL_NAME, RegisteredModel, champion, git_commit, model_version
 from training.amounts import AmountModel
@@ -66,9 +65,7 @@ def make_and_keep(
         DatabaseUnavailable, RegistryUnavailable: what it says.
     """
     workspace = Workspace.of(settings)
-    built = last_record(workspace, features.STEP)
-    if built is None:
-        raise ContractBroken(f"{workspace.home} has no features; run `jinkong features` first.")
+    built = built_features(workspace)
     as_of = datetime.fromisoformat(built.facts["last_instant"])
     with reporter.bar("the approved models", None):
         registered = {name: champion(settings, name) for name in _MODELS}

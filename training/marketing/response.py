@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from training.candidates import Candidate, calibration_in_words, judged_model, trees_in_words
+from training.candidates import Candidate, calibration_in_words, judged_model, rival_on, trees_in_words
 from training.credit import Origin
 from training.frames import data_hash, matrix, who_they_are
 from training.growth import BoosterParameters, Growth, TrainingRows, grown_model
@@ -17,7 +17,7 @@ from training.inputs import numbers
 from training.model import ScoringModel
 from training.provenance import git_commit, texts_sha256
 from training.uplift import UpliftFrame
-from training.validation import Rival, ScoredRows
+from training.validation import ScoredRows
 from training.validation.report import ModelCard
 
 RESPONSE_MODEL: Final = "response"
@@ -50,7 +50,7 @@ def train_response_candidate(
     progress(0.5)
     fitted, tested = (_scored(grown.model, rows, canonical) for rows in (train, test))
     judged = judged_model(
-        grown, training, directions, fitted, tested, threads=threads, champion=_rival(champion, test),
+        grown, training, directions, fitted, tested, threads=threads, champion=rival_on(champion, test),
         progress=lambda share: progress(0.5 + 0.5 * share),
     )  # fmt: skip
     booster, texts = grown.model.to_texts()
@@ -106,12 +106,6 @@ def _scored(model: ScoringModel, frame: pl.DataFrame, canonical: Path) -> Scored
 
 def _took_up(frame: pl.DataFrame) -> npt.NDArray[np.float64]:
     return frame["took_up"].cast(pl.Float64).to_numpy()
-
-
-def _rival(champion: tuple[str, ScoringModel] | None, test: pl.DataFrame) -> Rival | None:
-    if champion is None or not set(champion[1].features) <= set(test.columns):
-        return None
-    return Rival(champion[0], champion[1].probability(matrix(test, champion[1].features)))
 
 
 def _day(found: object) -> str:
