@@ -122,7 +122,7 @@ def segment_plans(frame: CreditFrame, pooled: Pooled) -> tuple[list[SegmentPlan]
             continue
         own = replace(frame, rows=rows.drop("raw_score"))
         plans.append(SegmentPlan(segment, own, train["raw_score"].to_numpy(), long_run_default_rate(train)))
-    return _with_credible_rates(plans, pooled.model), small
+    return (_with_credible_rates(plans, pooled.model) if plans else []), small
 
 
 def _with_credible_rates(plans: Sequence[SegmentPlan], pooled: ScoringModel) -> list[SegmentPlan]:

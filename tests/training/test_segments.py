@@ -126,6 +126,13 @@ def test_a_segment_with_too_few_defaults_is_named_and_left_to_the_pooled_model(
     assert sum(plan.rows for plan in plans) < len(frame.fold("train"))
 
 
+def test_where_every_segment_is_too_small_the_pooled_model_serves_all(frame: CreditFrame, pooled: Pooled) -> None:
+    rare = replace(frame, rows=frame.rows.with_columns(defaulted=pl.col("defaulted") & (pl.col("age_years") > 2.0)))
+    plans, small = segment_plans(rare, pooled)
+    assert plans == []
+    assert {one.segment.legal_entity for one in small} == {"consumer", "credit", "leasing"}
+
+
 def test_segments_do_not_see_each_others_rows(frame: CreditFrame, pooled: Pooled) -> None:
     plans, _ = segment_plans(frame, pooled)
     for plan in plans:
