@@ -44,6 +44,8 @@ def value_frame(
 ) -> ValueFrame:
     """Join what was known of each customer at every third month start, the latest of them the test.
 
+    Where no year ends before the test's begins, a fifth of the parties at the latest instant is the test.
+
     Raises:
         TooFewPayments: there are no repayments, or too few customers with a known year after.
     """
@@ -66,15 +68,15 @@ def value_frame(
             f"{len(paid)} customers were on the books a year before the end of the data; {_LEAST_ROWS} are needed to "
             "tell what one brings in."
         )
-    divided = paid.with_columns(test=pl.col("event_timestamp") == known[0])
-    if len(known) == 1:
-        tickets = pl.Series(party_tickets(paid["party_id"]))
-        divided = paid.with_columns(test=tickets // PARTY_FOLDS % PARTY_FOLDS == 0)
+    # A year that reaches into the test's would show what the test asks for.
+    earlier = [instant for instant in known if plus_months(instant, VALUE_MONTHS) <= known[0]]
+    if earlier:
+        divided = paid.with_columns(test=pl.col("event_timestamp") == known[0])
+        divided = divided.filter(pl.col("test") | pl.col("event_timestamp").is_in(earlier))
     else:
-        # A year that reaches into the test's would show what the test asks for.
-        earlier = [instant for instant in known if plus_months(instant, VALUE_MONTHS) <= known[0]]
-        if earlier:
-            divided = divided.filter(pl.col("test") | pl.col("event_timestamp").is_in(earlier))
+        latest = paid.filter(pl.col("event_timestamp") == known[0])
+        tickets = pl.Series(party_tickets(latest["party_id"]))
+        divided = latest.with_columns(test=tickets // PARTY_FOLDS % PARTY_FOLDS == 0)
     features = tuple(service_features(store, MARKETING_SERVICE))
     return ValueFrame(point_in_time_frame(store, divided, MARKETING_SERVICE), features)
 
