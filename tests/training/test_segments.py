@@ -1,5 +1,6 @@
 """Models of segments: what they borrow from the pooled model, and what is their own."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import lightgbm as lgb
