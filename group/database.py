@@ -107,6 +107,21 @@ def migrate(engine: Engine) -> None:
         raise DatabaseUnavailable(f"The database {_shown(engine)} cannot be migrated: {_first_line(error)}.") from error
 
 
+@contextmanager
+def migrated(url: str) -> Iterator[Engine]:
+    """The database at ``url`` with this version's tables, let go of at the end.
+
+    Raises:
+        DatabaseUnavailable: it does not answer or refuses.
+    """
+    engine = open_database(url)
+    try:
+        migrate(engine)
+        yield engine
+    finally:
+        engine.dispose()
+
+
 def require_current(engine: Engine) -> None:
     """Make sure that the database answers and has this version's tables.
 

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from features import Source
+from group.database import migrated
 from group.entities import LEGAL_ENTITIES
 from group.settings import Settings
 from pipelines.api_process import start_api
@@ -23,7 +24,7 @@ from pipelines.jobs.features import build_features
 from pipelines.jobs.identity import link_customers
 from pipelines.jobs.marketing import train_marketing
 from pipelines.jobs.training import train_credit
-from pipelines.jobs.whitelist import keep_page, make_and_keep, state
+from pipelines.jobs.whitelist import keep_page, make_and_keep
 from pipelines.memory import peak_memory
 from pipelines.model_approval import approve_latest
 from pipelines.oracle import OracleComparison, compare_with_oracle
@@ -141,7 +142,7 @@ def _whitelist(settings: Settings, trained: StepRecord, reporter: Reporter, cons
         approve_latest(settings, name, by=_COMMITTEE, reason="the demonstration")
     plan, text = read_plan(EXAMPLE_FILE)
     kept = make_and_keep(settings, plan, text, reporter)
-    with state(settings) as engine, engine.begin() as connection:
+    with migrated(settings.state_url) as engine, engine.begin() as connection:
         kept = release(
             connection, kept.name, kept.version, by=_COMMITTEE, reason="the demonstration", at=datetime.now(UTC)
         )

@@ -1,7 +1,5 @@
 """``jinkong identity``: what officers and the risk committee do with the parties."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
@@ -13,8 +11,6 @@ from group.settings import Settings, load_settings
 from pipelines.terminal import console, reporter, starting, working
 
 if TYPE_CHECKING:
-    from sqlalchemy import Engine
-
     from features.identity.links import CustomerKey
 
 _SHOWN: Final = 20
@@ -58,13 +54,14 @@ def review(company: CompanyOption = None, limit: Annotated[int, typer.Option(min
     from features.identity.customers import known_customers
     from features.identity.reviews import review_cases
     from features.identity.rulings import open_reviews
+    from group.database import migrated
     from group.entities import LEGAL_ENTITIES, legal_entity
     from pipelines.workspace import Workspace
 
     settings = load_settings()
     companies = [legal_entity(code).code for code in company] if company else list(LEGAL_ENTITIES)
     customers = known_customers(_require_customers(settings))
-    with _database(settings) as engine:
+    with migrated(settings.state_url) as engine:
         cases = review_cases(customers, open_reviews(engine, companies, limit=limit))
     table = Table("left", "right", "agree on", "differ in", "probability")
     for case in cases:
@@ -87,6 +84,7 @@ def rule(
     from features.identity.customers import known_customers
     from features.identity.rulings import Ruling, Verdict
     from features.identity.rulings import rule as keep
+    from group.database import migrated
 
     if verdict not in list(Verdict):
         raise InputError(f"'{verdict}' is no verdict; give one of {', '.join(Verdict)}.")
@@ -94,7 +92,7 @@ def rule(
     customers = known_customers(_require_customers(settings))
     known = set(customers.select("legal_entity", "customer_id").rows())
     keys = [_customer(text, known) for text in (left, right)]
-    with _database(settings) as engine:
+    with migrated(settings.state_url) as engine:
         keep(engine, Ruling(keys[0], keys[1], Verdict(verdict), by, reason, datetime.now(UTC)))
     console().print("Kept. Run `jinkong identity` to link with it, then `jinkong features`.")
 
@@ -152,15 +150,3 @@ def _require_customers(settings: Settings) -> Path:
     workspace = Workspace.of(settings)
     read_manifest(workspace.data)
     return workspace.canonical
-
-
-@contextmanager
-def _database(settings: Settings) -> "Iterator[Engine]":
-    from group.database import migrate, open_database
-
-    engine = open_database(settings.state_url)
-    try:
-        migrate(engine)
-        yield engine
-    finally:
-        engine.dispose()

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from group.database import migrate, open_database
+from group.database import migrated
 from group.settings import Settings
 from training import NoChampion, RegisteredModel, approve, champion, latest_candidate, model_version, roll_back
 
@@ -22,12 +22,8 @@ def approve_latest(
         raise NoChampion(f"The registry has no model '{name}'; `jinkong models list` shows what there is.")
     if found.approved_by and _is_champion(found, settings):
         return found
-    engine = open_database(settings.state_url)
-    try:
-        migrate(engine)
+    with migrated(settings.state_url) as engine:
         approve(found, settings, engine, by=by, reason=reason, at=datetime.now(UTC))
-    finally:
-        engine.dispose()
     return found
 
 
@@ -37,12 +33,8 @@ def roll_back_model(settings: Settings, name: str, *, by: str, reason: str) -> R
     Raises:
         NoEarlierChampion: there was none.
     """
-    engine = open_database(settings.state_url)
-    try:
-        migrate(engine)
+    with migrated(settings.state_url) as engine:
         return roll_back(name, settings, engine, by=by, reason=reason, at=datetime.now(UTC))
-    finally:
-        engine.dispose()
 
 
 def _is_champion(found: RegisteredModel, settings: Settings) -> bool:

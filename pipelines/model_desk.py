@@ -103,16 +103,11 @@ def history(name: NameArgument) -> None:
     from rich.table import Table
 
     with starting():
-        from group.database import migrate, open_database, reading
+        from group.database import migrated, reading
         from training import approvals
 
-    engine = open_database(load_settings().state_url)
-    try:
-        migrate(engine)
-        with reading(engine) as connection:
-            rows = approvals(connection, name)
-    finally:
-        engine.dispose()
+    with migrated(load_settings().state_url) as engine, reading(engine) as connection:
+        rows = approvals(connection, name)
     table = Table("when (UTC)", "who", "what", "version", "why")
     for row in rows:
         what = row["action"].removeprefix("model.").replace("_", " ")

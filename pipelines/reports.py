@@ -13,7 +13,7 @@ from features.identity.customers import known_customers
 from features.identity.ownership import group_exposures
 from features.identity.reviews import review_cases
 from features.identity.rulings import identity_reviews, open_reviews
-from group.database import migrate, open_database, reading
+from group.database import migrated, reading
 from group.entities import LEGAL_ENTITIES
 from group.settings import Settings
 from pipelines.workspace import Workspace
@@ -28,14 +28,10 @@ def identity_report(settings: Settings, path: Path | None = None) -> Path:
     manifest = read_manifest(workspace.data)
     parties = pl.read_parquet(workspace.canonical / "parties" / "*.parquet")
     truth = workspace.truth / "identity"
-    engine = open_database(settings.state_url)
-    try:
-        migrate(engine)
+    with migrated(settings.state_url) as engine:
         with reading(engine) as connection:
             waiting = connection.execute(select(func.count()).select_from(identity_reviews)).scalar_one()
         links = open_reviews(engine, list(LEGAL_ENTITIES), limit=_SHOWN)
-    finally:
-        engine.dispose()
     target = path or workspace.reports / "identity.html"
     write_identity_report(
         target,

@@ -55,11 +55,10 @@ def list_versions(name: Annotated[str | None, typer.Argument(help="only this lis
     from rich.table import Table
 
     with starting():
-        from group.database import reading
-        from pipelines.jobs.whitelist import state
+        from group.database import migrated, reading
         from training.whitelist.kept import all_whitelists
 
-    with state(load_settings()) as engine, reading(engine) as connection:
+    with migrated(load_settings().state_url) as engine, reading(engine) as connection:
         rows = all_whitelists(connection, name)
     if not rows:
         console().print("There are no whitelists yet: `jinkong whitelist make PLAN` makes one.")
@@ -77,12 +76,12 @@ def list_versions(name: Annotated[str | None, typer.Argument(help="only this lis
 def report(name: NameArgument, version: VersionOption = None) -> None:
     """Write a version's page as HTML and say where it is."""
     with starting():
-        from group.database import reading
-        from pipelines.jobs.whitelist import keep_page, state
+        from group.database import migrated, reading
+        from pipelines.jobs.whitelist import keep_page
         from training.whitelist.kept import whitelist
 
     settings = load_settings()
-    with state(settings) as engine, reading(engine) as connection:
+    with migrated(settings.state_url) as engine, reading(engine) as connection:
         kept = whitelist(connection, name, version)
     console().print(str(keep_page(settings, kept)), soft_wrap=True, highlight=False)
 
@@ -93,11 +92,11 @@ def release(name: NameArgument, by: ByOption, reason: ReasonOption, version: Ver
     with starting():
         from datetime import UTC, datetime
 
-        from pipelines.jobs.whitelist import state
+        from group.database import migrated
         from training.whitelist.kept import release as let_use
 
     settings = load_settings()
-    with working(settings), state(settings) as engine, engine.begin() as connection:
+    with working(settings), migrated(settings.state_url) as engine, engine.begin() as connection:
         kept = let_use(connection, name, version, by=by, reason=reason, at=datetime.now(UTC))
     console().print(f"Version {kept.version} of '{name}' is released by {by}.", highlight=False)
 

@@ -10,11 +10,10 @@ import polars as pl
 
 from features.exports import export, write_export_manifest
 from features.sources.files import read_table
-from group.database import reading
+from group.database import migrated, reading
 from group.entities import legal_entity
 from group.errors import InputError
 from group.settings import Settings
-from pipelines.jobs.whitelist import state
 from training.whitelist.kept import (
     OFFER_COLUMNS,
     NoWhitelist,
@@ -51,7 +50,7 @@ def export_offers(
         UnsupportedSource: an unknown format.
     """
     code = legal_entity(company).code if company else None
-    with state(settings) as engine, reading(engine) as connection:
+    with migrated(settings.state_url) as engine, reading(engine) as connection:
         kept = whitelist(connection, name, version) if version else released(connection, name)
         if kept is None:
             whitelist(connection, name)
@@ -82,7 +81,7 @@ def keep_off(settings: Settings, named: Sequence[str], file: Path | None, *, by:
         raise InputError("Name customers as COMPANY/CUSTOMER, or give a --file of them.")
     for company in {company for company, _ in customers}:
         legal_entity(company)
-    with state(settings) as engine, engine.begin() as connection:
+    with migrated(settings.state_url) as engine, engine.begin() as connection:
         ask_not_to_contact(connection, customers, stop=stop, by=by.strip(), reason=reason.strip(), at=datetime.now(UTC))
     return len(customers)
 

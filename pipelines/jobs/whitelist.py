@@ -1,8 +1,6 @@
 """Job: from the approved models to a marketing whitelist, kept with all that it was made from."""
 
 import getpass
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,7 +10,7 @@ import polars as pl
 from sqlalchemy import Engine
 
 from features import MARKETING_SERVICE, open_store, point_in_time_frame, query, service_features
-from group.database import migrate, open_database, reading
+from group.database import migrated, reading
 from group.files import write_text_whole
 from group.settings import Settings
 from pipelines.jobs.features import built_features
@@ -39,21 +37,6 @@ from training.whitelist.report import whitelist_page
 _MODELS: Final = (MODEL_NAME, RESPONSE_MODEL, UPLIFT_MODEL, VALUE_MODEL)
 
 
-@contextmanager
-def state(settings: Settings) -> Iterator[Engine]:
-    """The database with this version's tables.
-
-    Raises:
-        DatabaseUnavailable: it does not answer.
-    """
-    engine = open_database(settings.state_url)
-    try:
-        migrate(engine)
-        yield engine
-    finally:
-        engine.dispose()
-
-
 def make_and_keep(
     settings: Settings, plan: WhitelistPlan, text: str, reporter: Reporter, *, by: str | None = None
 ) -> KeptWhitelist:
@@ -69,7 +52,7 @@ def make_and_keep(
     as_of = datetime.fromisoformat(built.facts["last_instant"])
     with reporter.bar("the approved models", None):
         registered = {name: champion(settings, name) for name in _MODELS}
-    with state(settings) as engine:
+    with migrated(settings.state_url) as engine:
         known_at = datetime.now(UTC)
         with reading(engine) as connection:
             version = next_version(connection, plan.name)
@@ -102,7 +85,7 @@ def made_again(settings: Settings, name: str, version: int | None, reporter: Rep
         NoWhitelist: there is no such version.
         RegistryUnavailable: a model that it rests on is gone.
     """
-    with state(settings) as engine:
+    with migrated(settings.state_url) as engine:
         with reading(engine) as connection:
             kept = whitelist(connection, name, version)
         plan = plan_of(kept.plan, f"the plan of version {kept.version} of '{name}'")
@@ -118,7 +101,7 @@ def made_again(settings: Settings, name: str, version: int | None, reporter: Rep
 
 def keep_page(settings: Settings, kept: KeptWhitelist) -> Path:
     """Write a version's page below the home folder; return where."""
-    with state(settings) as engine, reading(engine) as connection:
+    with migrated(settings.state_url) as engine, reading(engine) as connection:
         offers = list(offers_of(connection, kept, with_held_out=True))
     path = Workspace.of(settings).reports / "whitelists" / f"{kept.name}-v{kept.version}.html"
     path.parent.mkdir(parents=True, exist_ok=True)
