@@ -58,6 +58,7 @@ from .store import online_reader as online_reader
 from .store import open_store as open_store
 from .store import point_in_time_frame as point_in_time_frame
 from .store import service_features as service_features
+from .supplier_peers import write_supplier_peers as write_supplier_peers
 from .windows import DeclaredView as DeclaredView
 
 __all__ = [
@@ -122,4 +123,5 @@ __all__ = [
     "snapshot_instants",
     "table_files",
     "write_report",
+    "write_supplier_peers",
 ]

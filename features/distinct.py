@@ -30,7 +30,7 @@ class Distinct:
     def __init__(self, metric: Metric, features: Sequence[Windowed], sight: Sight) -> None:
         self._metric = metric
         self._features = features
-        self._viewing = sight.viewing(elsewhere=metric.scope == "elsewhere")
+        self._viewing = sight.viewing(metric.scope)
         self._edges = (0, *sorted({feature.window_days for feature in features}))
         self._slot_of_day = slot_of_day(self._edges).astype(np.int8)
         self._found: list[Occurrences] = []

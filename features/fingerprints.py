@@ -37,7 +37,7 @@ def feature_fingerprints(
     ledger = read_ledger(canonical)
     method = hashlib.sha256(b"".join((Path(__file__).parent / module).read_bytes() for module in _METHOD)).hexdigest()
     libraries = [version(name) for name in ("duckdb", "numpy", "pyarrow")]
-    parties = _parties_known(canonical, instants)
+    parties = parties_known(canonical, instants)
     found = {}
     for instant in instants:
         customers = table_state(canonical, ledger, "customers", instant)
@@ -75,7 +75,7 @@ def _party_files(canonical: Path) -> list[Path]:
     return sorted((canonical / "parties").glob("*.parquet"))
 
 
-def _parties_known(canonical: Path, instants: Sequence[datetime]) -> dict[datetime, str]:
+def parties_known(canonical: Path, instants: Sequence[datetime]) -> dict[datetime, str]:
     """Of each instant a hash of the parties that were known by then."""
     parties = pl.read_parquet(_party_files(canonical)).sort("created_timestamp", "legal_entity", "customer_id")
     rows = parties.hash_rows().to_numpy()

@@ -14,7 +14,7 @@ _LATEST_SQL: Final = """
 SELECT viewer, max({'at': -age_us, 'row': row_id, 'amount': amount}).amount::DOUBLE AS amount
 FROM visible
 JOIN latest_rows USING (customer)
-WHERE is_elsewhere OR NOT $elsewhere
+WHERE $scope = 'seen' OR is_elsewhere = ($scope = 'elsewhere')
 GROUP BY viewer
 """
 
@@ -50,7 +50,6 @@ class Latest:
         if self._found:
             with self._cursor as beside:
                 beside.register("latest_rows", pa.concat_tables(self._found))
-                elsewhere = self._feature.metric.scope == "elsewhere"
-                found = beside.sql(_LATEST_SQL, params={"elsewhere": elsewhere}).to_arrow_table()
+                found = beside.sql(_LATEST_SQL, params={"scope": self._feature.metric.scope}).to_arrow_table()
             values[found["viewer"].to_numpy()] = found["amount"].to_numpy()
         return {self._feature: values}

@@ -13,12 +13,13 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
+from features.windows import Scope
+
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
 Flags = np.ndarray[Any, np.dtype[np.bool_]]
 Integers = np.ndarray[Any, np.dtype[np.signedinteger[Any]]]
 
-SIGHT_SQL: Final = (
-    """
+KNOWN_SQL: Final = """
 CREATE TABLE known AS
 SELECT *, (row_number() OVER (ORDER BY filename, file_row_number) - 1)::INTEGER AS customer
 FROM (
@@ -40,7 +41,14 @@ FROM (
         ORDER BY customers.event_timestamp DESC, customers.created_timestamp DESC
     ) = 1
 )
-""",
+"""
+"""The customers, as their latest record says and where that is written, numbered from 0 in the order of their files, so
+that those whose rows are near in other tables are near in memory too.
+
+Parameters: ``$as_of``, ``$customers``, ``$parties`` (Parquet globs).
+"""
+
+SIGHT_SQL: Final = (
     """
 CREATE TABLE viewers AS
 SELECT legal_entity, party_id, (row_number() OVER (ORDER BY legal_entity, party_id) - 1)::INTEGER AS viewer
@@ -59,10 +67,8 @@ WHERE seen.legal_entity = viewers.legal_entity
    OR seen.share_within_group_consent
 """,
 )
-"""``known`` has the customers, as their latest record says and where that is written, ``viewers`` each party that a
-company knows, ``visible`` the customers that a viewer sees. Both are numbered from 0: viewers in the order of feature
-rows, customers in the order of their files, so that those whose rows are near in other tables are near in memory too.
-Parameters of the first statement: ``$as_of``, ``$customers``, ``$parties`` (Parquet globs).
+"""``viewers`` has each party that a company of ``KNOWN_SQL`` knows, numbered from 0 in the order of feature rows,
+``visible`` the customers that a viewer sees.
 """
 
 
@@ -83,20 +89,29 @@ class Sight:
     stated_income: Numbers
     """The highest monthly income (CNY) on the customer records that each viewer sees; NaN for none."""
 
-    def over_customers(self, join: np.ufunc, by_customer: Numbers, *, nothing: float, elsewhere: bool) -> Numbers:
+    def over_customers(self, join: np.ufunc, by_customer: Numbers, *, nothing: float, scope: Scope) -> Numbers:
         """Values of customers brought together to values of viewers by ``join``, of which ``nothing`` is neutral."""
         values = by_customer[self.seen]
-        if elsewhere:
-            values[~self.is_elsewhere] = nothing
+        if scope != "seen":
+            values[~self._counts(scope)] = nothing
         return np.asarray(join.reduceat(values, self.firsts)) if len(values) else values
 
-    def viewing(self, *, elsewhere: bool) -> "Viewing":
-        """Who sees each customer."""
+    def viewing(self, scope: Scope) -> "Viewing":
+        """For whom each customer counts."""
         viewer = np.repeat(np.arange(len(self.firsts), dtype=np.int32), np.diff(self.firsts, append=len(self.seen)))
-        sees = self.is_elsewhere if elsewhere else slice(None)
+        sees = self._counts(scope)
         seen, viewer = self.seen[sees], viewer[sees]
         by_customer = np.argsort(seen)
         return Viewing(viewer[by_customer], np.searchsorted(seen[by_customer], np.arange(self.customers + 1)))
+
+    def _counts(self, scope: Scope) -> Flags:
+        match scope:
+            case "seen":
+                return np.ones(len(self.seen), np.bool_)
+            case "own":
+                return ~self.is_elsewhere
+            case "elsewhere":
+                return self.is_elsewhere
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,12 +131,16 @@ class Viewing:
         return self.viewers[np.repeat(first - place_of_first, viewers) + np.arange(len(row))], row
 
 
-def look(connection: duckdb.DuckDBPyConnection, canonical: Path, as_of: datetime) -> Sight:
-    """Create the tables of ``SIGHT_SQL`` and return what they say."""
-    first, *others = SIGHT_SQL
+def create_known(connection: duckdb.DuckDBPyConnection, canonical: Path, as_of: datetime) -> None:
+    """Create the table of ``KNOWN_SQL``."""
     parameters = {name: f"{canonical}/{name}/*.parquet" for name in ("customers", "parties")}
-    connection.execute(first, {"as_of": as_of, **parameters})
-    for statement in others:
+    connection.execute(KNOWN_SQL, {"as_of": as_of, **parameters})
+
+
+def look(connection: duckdb.DuckDBPyConnection, canonical: Path, as_of: datetime) -> Sight:
+    """Create the tables of ``KNOWN_SQL`` and ``SIGHT_SQL`` and return what they say."""
+    create_known(connection, canonical, as_of)
+    for statement in SIGHT_SQL:
         connection.execute(statement)
     viewers = connection.sql("SELECT legal_entity, party_id FROM viewers ORDER BY viewer").to_arrow_table()
     visible = connection.sql(

@@ -18,7 +18,7 @@ import numpy as np
 
 from features.seen_rows import Amount, SeenRows, run_starts
 from features.sight import Integers, Numbers, Sight
-from features.windows import Windowed, WindowView
+from features.windows import Scope, Windowed, WindowView
 
 PartKind = Literal["sum", "square_72", "square_55", "square_36", "square_19", "square_0", "rows", "min", "max", "day"]
 
@@ -62,13 +62,13 @@ class Needed:
     kind: PartKind
     window_days: int
     after_days: int
-    elsewhere: bool
+    scope: Scope
 
 
 def part_of(feature: Windowed, kind: PartKind) -> Needed:
     """What a feature needs of a kind."""
-    elsewhere = feature.metric.scope == "elsewhere"
-    return Needed(Amount.of(feature.metric), kind, feature.window_days, feature.after_days, elsewhere)
+    amount, scope = Amount.of(feature.metric), feature.metric.scope
+    return Needed(amount, kind, feature.window_days, feature.after_days, scope)
 
 
 def needed_by(views: Sequence[WindowView]) -> list[Needed]:
@@ -150,7 +150,7 @@ class Slots:
                 for slot in range(begun, end):
                     by_customer = join(by_customer, self._kept[kind][slot])
                 reached[first] = (end, by_customer)
-                found[one] = sight.over_customers(join, by_customer, nothing=nothing, elsewhere=one.elsewhere)
+                found[one] = sight.over_customers(join, by_customer, nothing=nothing, scope=one.scope)
         return found
 
     def _of_kind(self, kind: PartKind) -> list[Needed]:

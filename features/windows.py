@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 Aggregate = Literal["sum", "mean", "std", "min", "max", "count", "distinct", "latest", "days_since"]
+Scope = Literal["seen", "own", "elsewhere"]
+"""Whose rows count for a company that looks at a party: all that it sees, its own, or those of other companies."""
+
 Direction = Literal[-1, 0, 1]
 """Which way risk is expected to move when the feature grows; 0 where nobody would sign for it."""
 
@@ -25,15 +28,14 @@ class Metric:
 
     It may name ``$as_of_date``, the date of the instant. Values are whole numbers or decimals, so that sums are exact
     and do not depend on the order in which threads add them up; ``decimals`` is how many digits they have after the
-    point, two for amounts. With ``scope`` ``elsewhere`` only the rows of other companies than the one that looks are
-    counted.
+    point, two for amounts. ``scope`` tells whose rows count.
     """
 
     name: str
     expression: str
     unit: str
     description: str
-    scope: Literal["seen", "elsewhere"] = "seen"
+    scope: Scope = "seen"
     decimals: int = 2
 
 

@@ -116,7 +116,7 @@ def _backfill(named: str, instants: list[str]) -> list[list[int]]:
 @DBOS.step()
 def _one_instant(named: str, instant: str) -> list[int]:
     settings, _ = _WORK[named]
-    views = loaded_views(Workspace.of(settings))
+    views = loaded_views(settings)
     found = compute_features(settings, views, [datetime.fromisoformat(instant)], Silence())
     return [found.files, found.files_computed]
 

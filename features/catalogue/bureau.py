@@ -22,6 +22,7 @@ BUREAU: Final = WindowView(
         *over(_EXTERNAL_DEBT, "latest", (360,), risk=0),
         *over(_EXTERNAL_DEBT, "mean", (360,), risk=0),
     ),
+    helpers=over(_EXTERNAL_DEBT, "mean", (180, 1080), risk=0),
     derived=(
         Derived(
             "external_debt_to_income",
@@ -29,6 +30,16 @@ BUREAU: Final = WindowView(
             "months",
             1,
             "Months of stated income that the debt outside the group is worth",
+        ),
+        *(
+            Derived(
+                f"external_debt_to_income_mean_{days}d",
+                f"external_debt_mean_{days}d / nullif(stated_income, 0)",
+                "months",
+                1,
+                f"Months of stated income that the debt outside the group was worth, mean over {days} days",
+            )
+            for days in (180, 360, 1080)
         ),
         Derived(
             "inquiries_change",

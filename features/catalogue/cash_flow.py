@@ -13,6 +13,13 @@ _OTHER_LENDER: Final = Metric(
 _REGULAR: Final = Metric(
     "regular_income", "CASE WHEN category IN ('salary', 'sales_receipt') THEN amount END", "CNY", "Salary or sales"
 )
+_STRAINED: Final = Metric(
+    "strained", "CASE WHEN category IN ('cash_withdrawal', 'other_lender') THEN 1 END",
+    "bookings", "Cash drawn or other lenders paid",
+)  # fmt: skip
+_AT_EASE: Final = Metric(
+    "at_ease", "CASE WHEN category IN ('dining', 'leisure') THEN 1 END", "bookings", "Spent on dining or leisure"
+)
 _HOUSING: Final = Metric("housing", "CASE WHEN category = 'housing' THEN amount END", "CNY", "Paid for housing")
 _DINING: Final = Metric("dining", "CASE WHEN category = 'dining' THEN amount END", "CNY", "Spent on dining")
 _COUNTERPARTY: Final = Metric("counterparty", "counterparty", "counterparties", "Who the party deals with")
@@ -39,7 +46,12 @@ CASH_FLOW: Final = WindowView(
         *over(_REGULAR, "mean", (90, 360), risk=-1),
         *over(_COUNTERPARTY, "distinct", (30, 90, 360), risk=0),
     ),
-    helpers=(*over(_HOUSING, "sum", (360,), risk=0), *over(_DINING, "sum", (360,), risk=0)),
+    helpers=(
+        *over(_REGULAR, "mean", (180,), risk=-1),
+        *over(_STRAINED, "count", (90, 360), risk=1),
+        *over(_AT_EASE, "count", (90, 360), risk=-1),
+        *over(_HOUSING, "sum", (360,), risk=0), *over(_DINING, "sum", (360,), risk=0),
+    ),
     derived=(
         Derived(
             "net_flow_share_90d",
@@ -65,6 +77,22 @@ CASH_FLOW: Final = WindowView(
             "regular_income_to_stated",
             "regular_income_mean_90d / nullif(stated_income, 0)",
             "ratio", -1, "Mean salary or sales booking of 90 days over the stated monthly income",
+        ),
+        *(
+            Derived(
+                f"regular_income_to_stated_{days}d",
+                f"regular_income_mean_{days}d / nullif(stated_income, 0)",
+                "ratio", -1, f"Mean salary or sales booking of {days} days over the stated monthly income",
+            )
+            for days in (180, 360)
+        ),
+        *(
+            Derived(
+                f"strained_share_{days}d",
+                f"strained_count_{days}d / nullif(strained_count_{days}d + at_ease_count_{days}d, 0)",
+                "share", 1, f"Cash drawn and other lenders paid, over these and dining and leisure, in {days} days",
+            )
+            for days in (90, 360)
         ),
         share(
             "cash_withdrawal_count_share_360d", "cash_withdrawal_count_360d", "outflow_count_360d",

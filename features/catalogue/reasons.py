@@ -23,7 +23,7 @@ class Reason:
 
 _REASONS: Final[dict[Reason, tuple[str, ...]]] = {
     Reason("late_payments", "近期还款有逾期", "Recent payments were late"): (
-        "days_past_due", "slipped", "missed", "late", "slip", "slip_longest_run_12m",
+        "days_past_due", "own_days_past_due", "slipped", "missed", "late", "slip", "slip_longest_run_12m",
     ),
     Reason("late_at_other_companies", "在集团其他公司有逾期", "Payments to other companies of the group were late"): (
         "late_elsewhere",
@@ -36,7 +36,9 @@ _REASONS: Final[dict[Reason, tuple[str, ...]]] = {
     ),
     Reason("short_credit_history", "信用历史较短", "The credit history is short"): ("oldest_account",),
     Reason("external_debt", "在外部机构的负债较高", "Debt to other lenders is high"): (
-        "external_debt", "external_debt_to_income", "other_lender", "other_lender_share_360d",
+        "external_debt", "external_debt_to_income", "external_debt_to_income_mean_180d",
+        "external_debt_to_income_mean_360d", "external_debt_to_income_mean_1080d", "other_lender",
+        "other_lender_share_360d",
     ),
     Reason("group_debt", "在集团内的负债较高", "Debt within the group is high"): (
         "owed", "owed_elsewhere", "owed_elsewhere_share", "owed_to_income", "lender", "loan",
@@ -45,16 +47,18 @@ _REASONS: Final[dict[Reason, tuple[str, ...]]] = {
         "due", "due_to_income",
     ),
     Reason("limit_usage", "额度使用情况", "How much of the limit is used"): (
-        "utilisation", "utilisation_change", "over_limit", "unused", "credit_limit", "paid_to_limit_180d",
+        "utilisation", "revolving_utilisation", "utilisation_change", "over_limit", "unused", "credit_limit",
+        "own_limit_to_income", "paid_to_limit_180d",
     ),
     Reason("statement_balances", "账单余额的水平与走势", "The level and course of statement balances"): (
         "statement_balance", "statement_balance_trend_6m",
     ),
     Reason("payment_amounts", "还款金额占账单的比例", "How much of each statement is paid"): (
-        "paid_share", "amount_paid", "revolved", "paid_in_full",
+        "paid_share", "revolving_paid_share", "amount_paid", "revolved", "paid_in_full",
     ),
     Reason("income", "收入水平", "The level of income"): (
         "income_per_month", "regular_income", "regular_income_change", "regular_income_to_stated",
+        "regular_income_to_stated_180d", "regular_income_to_stated_360d",
     ),
     Reason("irregular_income", "收入不够稳定", "Income is irregular"): (
         "no_income_longest_run_12m", "income_months_12m", "inflow_volatility_12m",
@@ -69,12 +73,15 @@ _REASONS: Final[dict[Reason, tuple[str, ...]]] = {
         "net_flow_share_90d", "net_flow_share_360d",
     ),
     Reason("cash_withdrawals", "取现较多", "Much is drawn in cash"): (
-        "cash_withdrawal", "cash_withdrawal_count_share_360d",
+        "cash_withdrawal", "cash_withdrawal_count_share_360d", "strained_share_90d", "strained_share_360d",
     ),
     Reason("low_balances", "账户余额偏低", "Balances on accounts are low"): (
         "balance", "balance_to_income", "balance_to_outflow", "balance_change",
     ),
     Reason("overdrafts", "账户曾透支", "Accounts were overdrawn"): ("overdrawn",),
+    Reason("buyers_suppliers", "同一核心企业的其他供应商有逾期", "Other suppliers of the same buyers are late"): (
+        "supplier_peers", "late_peers_share_90d", "late_peers_share_360d", "late_peers_share_1080d",
+    ),
     Reason("counterparties", "往来对象的范围", "The range of counterparties"): ("counterparty",),
     Reason("relationship", "与集团的往来时间和范围", "The length and breadth of the relationship with the group"): (
         "relationship_months", "companies",

@@ -22,6 +22,17 @@ _PAID_SHARE: Final = Metric(
     "least(amount_paid::DOUBLE / statement_balance::DOUBLE, 10)::DECIMAL(18, 6) END",
     "share", "Paid over balance", decimals=6,
 )  # fmt: skip
+# What is paid on an instalment loan is its schedule's choice, beyond the least of credit that revolves the debtor's.
+_REVOLVING_PAID_SHARE: Final = Metric(
+    "revolving_paid_share",
+    "CASE WHEN statement_balance > 0 AND (payment_behaviour = 'revolving' "
+    "OR payment_behaviour = 'paid_in_full' AND amount_paid >= statement_balance) THEN "
+    "least(amount_paid::DOUBLE / statement_balance::DOUBLE, 1)::DECIMAL(18, 6) END",
+    "share", "Paid over balance where credit revolves and nothing is late", decimals=6,
+)  # fmt: skip
+_OWN_DAYS_PAST_DUE: Final = Metric(
+    "own_days_past_due", "days_past_due", "days", "Days past due at a statement of the company that looks", "own"
+)
 _PAID: Final = Metric("amount_paid", "amount_paid", "CNY", "Paid in the month of a statement")
 _MONTHLY_SLIPS: Final = monthly(_SLIP, "count", 12, risk=1)
 
@@ -35,6 +46,9 @@ REPAYMENT: Final = WindowView(
         *over(_DAYS_PAST_DUE, "mean", (90, 180, 360, 1080), risk=1),
         *over(_SLIPPED, "mean", (360, 1080), risk=1),
         *over(_MISSED, "mean", (720, 1080), risk=1),
+        *over(_OWN_DAYS_PAST_DUE, "latest", (60,), risk=1),
+        *over(_OWN_DAYS_PAST_DUE, "max", (90, 180, 360), risk=1),
+        *over(_OWN_DAYS_PAST_DUE, "mean", (180, 360, 1080), risk=1),
         *over(_LATE, "count", (90, 180, 360), risk=1),
         *over(_SLIP, "count", (90, 180, 360), risk=1),
         *over(_SLIP, "days_since", (1080,), risk=-1),
@@ -43,6 +57,7 @@ REPAYMENT: Final = WindowView(
         *monthly(_PAID_SHARE, "mean", 3, risk=0),
         *over(_PAID_SHARE, "mean", (90, 180, 360, 1080), risk=0),
         *over(_PAID_SHARE, "min", (180,), risk=0),
+        *over(_REVOLVING_PAID_SHARE, "mean", (30, 90, 180, 360, 1080), risk=-1),
         *monthly(_PAID, "sum", 6, risk=-1),
         *over(_PAID, "sum", (90, 180), risk=-1),
         *over(_PAID, "min", (180,), risk=-1),

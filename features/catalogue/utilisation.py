@@ -12,6 +12,15 @@ _UTILISATION: Final = Metric(
     "greatest(-1000, least(1000, statement_balance::DOUBLE / credit_limit::DOUBLE))::DECIMAL(18, 6) END",
     "share", "Balance over limit, 1000 at most", decimals=6,
 )  # fmt: skip
+# How much of an instalment loan is left is its schedule's choice; what is late is in the view of repayment.
+_REVOLVING_UTILISATION: Final = Metric(
+    "revolving_utilisation",
+    "CASE WHEN credit_limit > 0 AND (payment_behaviour IN ('revolving', 'no_use') "
+    "OR payment_behaviour = 'paid_in_full' AND amount_paid >= statement_balance) THEN "
+    "greatest(-1000, least(1000, statement_balance::DOUBLE / credit_limit::DOUBLE))::DECIMAL(18, 6) END",
+    "share", "Balance over limit where credit revolves and nothing is late", decimals=6,
+)  # fmt: skip
+_OWN_LIMIT: Final = Metric("own_limit", "credit_limit", "CNY", "Credit limit of the company that looks", "own")
 _OVER_LIMIT: Final = Metric(
     "over_limit", "CASE WHEN statement_balance > credit_limit THEN 1 END", "statements", "Statements above the limit"
 )
@@ -30,6 +39,7 @@ UTILISATION: Final = WindowView(
     windowed=(
         *monthly(_UTILISATION, "mean", 6, risk=0),
         *over(_UTILISATION, "mean", (90, 180, 360, 1080), risk=0),
+        *over(_REVOLVING_UTILISATION, "mean", (30, 90, 180, 360, 1080), risk=1),
         *over(_UTILISATION, "max", (180,), risk=0),
         *over(_UTILISATION, "std", (360,), risk=0),
         *over(_OVER_LIMIT, "count", (180, 360), risk=1),
@@ -38,7 +48,7 @@ UTILISATION: Final = WindowView(
         *over(_BALANCE, "max", (180,), risk=0),
         *over(_LIMIT, "max", (60,), risk=0),
     ),
-    helpers=over(_PAID, "sum", (180,), risk=0),
+    helpers=(*over(_PAID, "sum", (180,), risk=0), *over(_OWN_LIMIT, "max", (60,), risk=0)),
     derived=(
         Derived(
             "utilisation_change",
@@ -49,6 +59,11 @@ UTILISATION: Final = WindowView(
             "paid_to_limit_180d",
             "paid_sum_180d / nullif(credit_limit_max_60d, 0)",
             "ratio", -1, "Paid in 180 days over the limit",
+        ),
+        Derived(
+            "own_limit_to_income",
+            "own_limit_max_60d / nullif(stated_income, 0)",
+            "months", 0, "Months of stated income that the company's own limit is worth",
         ),
         trend(
             "statement_balance_trend_6m",

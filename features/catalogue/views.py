@@ -12,6 +12,7 @@ from features.catalogue.marketing import MARKETING
 from features.catalogue.profile import PROFILE
 from features.catalogue.repayment import REPAYMENT
 from features.catalogue.rhythm import RHYTHM
+from features.catalogue.supplier_peers import PEERS
 from features.catalogue.trade import TRADE
 from features.catalogue.utilisation import UTILISATION
 from features.windows import DeclaredView, Derived, Direction, Windowed
@@ -55,11 +56,14 @@ VIEWS: Final[tuple[View, ...]] = (
     View(EXPOSURE, "What it owes across the group"),
     View(BUREAU, "What the credit bureau says"),
     View(TRADE, "What it invoices, and how its buyers pay"),
+    View(PEERS, "How the other suppliers of its buyers pay"),
     View(APPLICATIONS, "What it asked for, and how it was answered"),
     View(MARKETING, "How it answers to marketing"),
 )
 
-CREDIT_VIEWS: Final = ("profile", "repayment", "utilisation", "cash_flow", "balance", "rhythm", "exposure", "bureau")
+CREDIT_VIEWS: Final = (
+    "profile", "repayment", "utilisation", "cash_flow", "balance", "rhythm", "exposure", "bureau", "supplier_peers",
+)  # fmt: skip
 """What a probability of default may rest on."""
 
 

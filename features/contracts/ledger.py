@@ -8,9 +8,11 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, Final
+
+import polars as pl
 
 from group.files import write_text_whole
 
@@ -99,11 +101,21 @@ def table_state(canonical: Path, ledger: Ledger, table: str, as_of: datetime) ->
         entry = ledger.get((table, path.name))
         if entry is None:
             # Pushed events, and tables that were put there without loading.
-            state.append(f"{path.name} {content_hash(path)}")
+            status = path.stat()
+            digest, first_created = _unlisted(path, status.st_ino, status.st_mtime_ns, status.st_size)
+            if first_created is not None and first_created <= as_of:
+                state.append(f"{path.name} {digest}")
         elif entry.first_created is not None and datetime.fromisoformat(entry.first_created) <= as_of:
             corrected = [at for at in entry.superseded if datetime.fromisoformat(at) <= as_of]
             state.append(f"{path.name} {entry.part_sha256} {corrected}")
     return state
+
+
+@lru_cache(maxsize=4096)
+def _unlisted(path: Path, _inode: int, _modified_ns: int, _size: int) -> tuple[str, datetime | None]:
+    """The hash of a file that the ledger does not name, and when its first row was learnt."""
+    first = pl.scan_parquet(path).select(pl.col("created_timestamp").min()).collect().item()
+    return content_hash(path), first
 
 
 def _from_json(entry: dict[str, Any]) -> LoadedFile:

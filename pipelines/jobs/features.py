@@ -28,6 +28,7 @@ from features import (
     read_manifest,
     rows_if_current,
     snapshot_instants,
+    write_supplier_peers,
 )
 from group.settings import Settings
 from pipelines.jobs import identity
@@ -69,7 +70,8 @@ def build_features(
     )
 
     def work() -> dict[str, Any]:
-        views = loaded_views(workspace)
+        with reporter.bar("suppliers of the same buyers", None):
+            views = loaded_views(settings)
         _forget_another_source(workspace, settings, manifest.source)
         if again:
             shutil.rmtree(workspace.features, ignore_errors=True)
@@ -121,17 +123,19 @@ def built_features(workspace: Workspace) -> StepRecord:
     return built
 
 
-def loaded_views(workspace: Workspace) -> list[DeclaredView]:
-    """The views whose table was loaded.
+def loaded_views(settings: Settings) -> list[DeclaredView]:
+    """The views whose table was loaded, or was made here of those that were.
 
     Raises:
         UnknownSource: a file that was loaded is gone; without it features would be wrong and not say so.
     """
+    workspace = Workspace.of(settings)
     if gone := missing_parts(workspace.canonical):
         raise UnknownSource(
             f"Of the files that were loaded {len(gone)} are gone, {gone[0]} first; run `jinkong data` with the same "
             "source: it loads what is missing."
         )
+    write_supplier_peers(workspace.canonical, threads=settings.threads, memory_limit=settings.memory_limit or None)
     return [view.declared for view in VIEWS if any((workspace.canonical / view.table).glob("*.parquet"))]
 
 

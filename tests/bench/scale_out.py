@@ -47,7 +47,7 @@ def main() -> None:
         steps: dict[str, Callable[[], Any]] = {
             "data": lambda: load_data(settings, SimulatedSource(chosen.size), Silence()),
             "identity": lambda: link_customers(settings, Silence()),
-            "features": lambda: compute_features(settings, loaded_views(workspace), INSTANTS, Silence()),
+            "features": lambda: compute_features(settings, loaded_views(settings), INSTANTS, Silence()),
         }
         measured = {name: measure(step) for name, step in steps.items()}
         rows = {folder.name: feature_rows(folder) for folder in sorted(workspace.features.iterdir())}

@@ -44,7 +44,11 @@ SPENT = Metric("spent", "CASE WHEN direction = 'out' THEN amount END", "CNY", "M
 AGGREGATES: tuple[Aggregate, ...] = ("sum", "mean", "std", "min", "max", "count", "latest", "days_since")
 PAYEE = Metric("payee", "CASE WHEN direction = 'out' THEN counterparty END", "payees", "Who is paid")
 SPENT_ELSEWHERE = Metric("spent_elsewhere", SPENT.expression, "CNY", "Money out at others", "elsewhere")
+SPENT_HERE = Metric("spent_here", SPENT.expression, "CNY", "Money out at the company itself", "own")
+PAYEE_HERE = Metric("payee_here", PAYEE.expression, "payees", "Who is paid by the company's own", "own")
 PAYEE_ELSEWHERE = Metric("payee_elsewhere", PAYEE.expression, "payees", "Who is paid by others", "elsewhere")
+WHERE = {"seen": ("consumer", "credit"), "own": ("consumer",), "elsewhere": ("credit",)}
+"""Whose rows count, as the company ``consumer`` looks."""
 VIEW = WindowView(
     name="spending",
     table="transactions",
@@ -52,14 +56,18 @@ VIEW = WindowView(
     windowed=(
         *(
             Windowed(metric, aggregate, days, 0, after_days=after)
-            for metric in (SPENT, SPENT_ELSEWHERE)
+            for metric in (SPENT, SPENT_HERE, SPENT_ELSEWHERE)
             for aggregate in AGGREGATES
             for days, after in ((30, 0), (60, 30))
             # What has fewer windows than others of its metric is kept apart.
             if aggregate != "max" or after
         ),
         Windowed(SPENT, "sum", 45, 0),
-        *(Windowed(metric, "distinct", days, 0) for metric in (PAYEE, PAYEE_ELSEWHERE) for days in (30, 60)),
+        *(
+            Windowed(metric, "distinct", days, 0)
+            for metric in (PAYEE, PAYEE_HERE, PAYEE_ELSEWHERE)
+            for days in (30, 60)
+        ),
     ),
     derived=(Derived("spent_change", "spent_sum_30d - spent_sum_60d_after_30d", "CNY", 0, "Change"),),
 )
@@ -88,7 +96,7 @@ def naive(rows: list[dict[str, Any]], feature: Windowed) -> float | None:
         and row["created_timestamp"] <= AS_OF
         and timedelta(days=feature.after_days) <= AS_OF - row["event_timestamp"] < timedelta(days=feature.window_days)
         and row["direction"] == "out"
-        and (row["legal_entity"] == "credit" or feature.metric.scope == "seen")
+        and row["legal_entity"] in WHERE[feature.metric.scope]
     ]
     values = [row["amount"] for row in sorted(seen, key=lambda row: (row["event_timestamp"], row["transaction_id"]))]
     computed: dict[str, Callable[[], Decimal | Fraction | int]] = {
@@ -255,6 +263,7 @@ SHAPES = WindowView(
     windowed=(
         *MONTHS,
         Windowed(Metric("elsewhere", "amount", "CNY", "Amounts of others", "elsewhere"), "sum", 360, 0),
+        Windowed(Metric("own", "amount", "CNY", "Own amounts", "own"), "sum", 360, 0),
     ),
     derived=(
         trend("spent_trend", MONTHS, unit="share", risk=0, description="Slope"),
@@ -294,7 +303,7 @@ def test_shapes_over_months_are_what_numpy_says(tmp_path_factory: pytest.TempPat
     assert found["latest_share"] == (by_month[0] / by_month[1] if by_month[1] else None)
 
 
-def test_what_is_elsewhere_leaves_out_the_company_that_looks(tmp_path: Path) -> None:
+def test_what_is_own_and_what_is_elsewhere_depends_on_the_company_that_looks(tmp_path: Path) -> None:
     canonical = tmp_path / "canonical"
     write(canonical, "customers", [a_customer(), a_customer(legal_entity="credit", customer_id="C9")])
     rows = [
@@ -305,6 +314,8 @@ def test_what_is_elsewhere_leaves_out_the_company_that_looks(tmp_path: Path) -> 
     found = features_of(canonical, SHAPES)
     assert found["consumer", "C1"]["elsewhere_sum_360d"] == 20
     assert found["credit", "C1"]["elsewhere_sum_360d"] == 10
+    assert found["consumer", "C1"]["own_sum_360d"] == 10
+    assert found["credit", "C1"]["own_sum_360d"] == 20
 
 
 def test_a_payee_of_two_customers_of_one_party_is_one(tmp_path: Path) -> None:
