@@ -58,10 +58,20 @@ def write_export_manifest(files: list[ExportedFile], folder: Path, source: str, 
 
 
 def exportable(canonical: Path, features: Path, frame: Path) -> dict[str, list[Path]]:
-    """What there is to export, by name: canonical tables, feature views, and the training frame."""
-    folders = {path.parent for root in (canonical, features) for path in root.glob("*/*.parquet")}
-    found = {folder.name: sorted(folder.glob("*.parquet")) for folder in sorted(folders)}
-    return found | ({"training_frame": [frame]} if frame.is_file() else {})
+    """What there is to export, by name: canonical tables, feature views, and the training frame.
+
+    A view that is named like a table, such as ``bureau``, is ``bureau_features`` here.
+    """
+    tables = {folder.name: sorted(folder.glob("*.parquet")) for folder in _holding_rows(canonical)}
+    views = {
+        f"{folder.name}_features" if folder.name in tables else folder.name: sorted(folder.glob("*.parquet"))
+        for folder in _holding_rows(features)
+    }
+    return tables | views | ({"training_frame": [frame]} if frame.is_file() else {})
+
+
+def _holding_rows(root: Path) -> list[Path]:
+    return sorted({path.parent for path in root.glob("*/*.parquet")})
 
 
 def rows_of(there: dict[str, list[Path]], name: str, legal_entity: str | None) -> pl.LazyFrame:

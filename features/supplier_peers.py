@@ -23,7 +23,7 @@ from features.sight import create_known
 from features.snapshots import month_start_after, plus_months
 from group.files import written_whole
 
-SUPPLIER_PEERS: Final = "supplier_peers"
+PEER_STATEMENTS: Final = "peer_statements"
 """The table's name. It stands beside the canonical tables and has their columns, but is made here, not delivered."""
 
 LEAST_PEERS: Final = 5
@@ -74,8 +74,8 @@ SELECT
     trade.legal_entity,
     trade.customer_id,
     sum(buyers.peers - (own.party_id IS NOT NULL)::INTEGER)::INTEGER AS peers,
-    sum(buyers.statements - coalesce(own.statements, 0))::INTEGER AS peer_statements,
-    sum(buyers.late - coalesce(own.late, 0))::INTEGER AS late_peer_statements,
+    sum(buyers.statements - coalesce(own.statements, 0))::INTEGER AS statements,
+    sum(buyers.late - coalesce(own.late, 0))::INTEGER AS late_statements,
     $as_of::TIMESTAMPTZ AS event_timestamp,
     $as_of::TIMESTAMPTZ AS created_timestamp,
     NULL::TIMESTAMPTZ AS superseded_at
@@ -91,14 +91,14 @@ ORDER BY trade.legal_entity, trade.customer_id
 def write_supplier_peers(
     canonical: Path, *, threads: int | None = None, memory_limit: str | None = None, now: datetime | None = None
 ) -> int:
-    """Write ``canonical/supplier_peers``, a file a month; return how many months had to be written.
+    """Write ``canonical/peer_statements``, a file a month; return how many months had to be written.
 
     The table: ``legal_entity, customer_id``, ``peers`` (other suppliers of the customer's buyers; who shares two of
-    them counts twice), ``peer_statements`` and ``late_peer_statements`` (what was learnt of them in the month before,
+    them counts twice), ``statements`` and ``late_statements`` (what was learnt of them in the month before,
     and how many of these were 30 days past due), and the timestamps, which are the month's start. Months that depend
     on nothing new stay as they are. Where there are no invoices or no statements, there is no such table.
     """
-    target = canonical / SUPPLIER_PEERS
+    target = canonical / PEER_STATEMENTS
     months = _months(canonical, now or datetime.now(UTC))
     paths = {month: target / f"month_{month:%Y%m%d}.parquet" for month in months}
     for path in target.glob("*.parquet"):

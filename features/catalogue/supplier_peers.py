@@ -1,18 +1,18 @@
-"""How the other suppliers of the party's buyers pay, as the table ``supplier_peers`` tells it month by month."""
+"""How the other suppliers of the party's buyers pay, as the table ``peer_statements`` tells it month by month."""
 
 from typing import Final
 
-from features.supplier_peers import LEAST_PEERS, SUPPLIER_PEERS
+from features.supplier_peers import LEAST_PEERS, PEER_STATEMENTS
 from features.windows import Metric, WindowView, over, share
 
 _PEERS: Final = Metric("supplier_peers", "peers", "suppliers", "Other suppliers of its buyers")
-_STATEMENTS: Final = Metric("peer_statements", "peer_statements", "statements", "Statements of them", decimals=0)
-_LATE: Final = Metric("late_peer_statements", "late_peer_statements", "statements", "Of these, late", decimals=0)
+_STATEMENTS: Final = Metric("peer_statements", "statements", "statements", "Statements of them", decimals=0)
+_LATE: Final = Metric("late_peer_statements", "late_statements", "statements", "Of these, late", decimals=0)
 _WINDOWS_DAYS: Final = (90, 360, 1080)
 
 PEERS: Final = WindowView(
     name="supplier_peers",
-    table=SUPPLIER_PEERS,
+    table=PEER_STATEMENTS,
     windowed=over(_PEERS, "latest", (60,), risk=0),
     helpers=(*over(_STATEMENTS, "sum", _WINDOWS_DAYS, risk=0), *over(_LATE, "sum", _WINDOWS_DAYS, risk=1)),
     derived=tuple(

@@ -4,6 +4,7 @@
 windows read nearly all of them.
 """
 
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import partial
@@ -14,6 +15,7 @@ import duckdb
 
 from features.catalogue import VIEWS
 from features.compute import compute_views
+from features.supplier_peers import write_supplier_peers
 from group.settings import load_settings
 from tests.bench.groups import a_group
 from tests.bench.timing import medians, ratio
@@ -31,6 +33,7 @@ AMOUNTS = {
         "oldest_account_months",
     ],
     "invoices": ["amount"],
+    "peer_statements": ["statements", "late_statements"],
     "applications": ["amount", "term_months"],
     "contacts": ["treated::INTEGER"],
 }
@@ -41,6 +44,9 @@ def measure(folder: Path, rounds: int, scale: float) -> dict[str, Any]:
     """Each view, all of them, and the sums; ``scale`` below 1 takes the small group."""
     settings = load_settings({"JINKONG_HOME": str(folder / "home")})
     canonical = a_group(settings, scale)
+    began = time.perf_counter()
+    months = write_supplier_peers(canonical, threads=settings.threads)
+    peers = {"months": months, "seconds_a_month": round((time.perf_counter() - began) / months, 3)}
 
     def views(table: str | None = None) -> None:
         chosen = [view.declared for view in VIEWS if table in (None, view.table)]
@@ -70,6 +76,7 @@ def measure(folder: Path, rounds: int, scale: float) -> dict[str, Any]:
             for table, times in tables.items()
         },
         "times": everything,
+        "supplier_peers_made": peers,
     }
 
 

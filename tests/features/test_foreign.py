@@ -250,6 +250,18 @@ def test_what_is_exported_is_what_the_manifest_says(tmp_path: Path) -> None:
         rows_of(there, "loans", None)
 
 
+def test_a_view_named_like_a_table_hides_it_from_no_export(tmp_path: Path) -> None:
+    canonical, features = tmp_path / "canonical", tmp_path / "features"
+    raw, view = frame("customers", [a_customer()]), pl.DataFrame({"legal_entity": ["consumer"], "inquiries": [1.0]})
+    for folder, rows in ((canonical / "bureau", raw), (features / "bureau", view), (features / "profile", view)):
+        folder.mkdir(parents=True)
+        rows.write_parquet(folder / "a.parquet")
+    there = exportable(canonical, features, tmp_path / "frame.parquet")
+    assert list(there) == ["bureau", "bureau_features", "profile"]
+    assert rows_of(there, "bureau", None).collect().equals(raw)
+    assert rows_of(there, "bureau_features", None).collect().equals(view)
+
+
 def test_a_sheet_that_cannot_hold_all_rows_is_not_cut_off(tmp_path: Path) -> None:
     rows = pl.LazyFrame({"number": range(1_048_576)})
     with pytest.raises(UnsupportedSource, match="has more than 1,048,575 rows, which no sheet holds"):

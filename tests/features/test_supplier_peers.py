@@ -22,7 +22,7 @@ MONTH = datetime(2025, 6, 1, tzinfo=UTC)
 BEFORE = datetime(2025, 5, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
 COMPANIES = ("factoring", "supply_chain")
-COUNTED = ("peers", "peer_statements", "late_peer_statements")
+COUNTED = ("peers", "statements", "late_statements")
 
 
 def a_supplier(number: int, company: str = "factoring", **changes: Any) -> dict[str, Any]:
@@ -40,7 +40,7 @@ def peers_at(canonical: Path, month: datetime = MONTH) -> dict[tuple[str, str], 
     """The rows of a month by company and customer."""
     resolve_parties(canonical)
     write_supplier_peers(canonical, now=month)
-    rows = pl.read_parquet(canonical / "supplier_peers" / f"month_{month:%Y%m%d}.parquet")
+    rows = pl.read_parquet(canonical / "peer_statements" / f"month_{month:%Y%m%d}.parquet")
     return {(row["legal_entity"], row["customer_id"]): tuple(row[name] for name in COUNTED) for row in rows.to_dicts()}
 
 
@@ -177,7 +177,7 @@ def test_months_that_nothing_new_concerns_keep_their_bytes(tmp_path: Path) -> No
     canonical = tmp_path / "canonical"
     a_group(canonical, others=5)
     peers_at(canonical)
-    folder = canonical / "supplier_peers"
+    folder = canonical / "peer_statements"
     before = {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in folder.glob("*.parquet")}
     later = frame("statements", [a_statement(MONTH + 5 * DAY, **of(3))]).with_columns(
         superseded_at=pl.lit(None, INSTANT)
@@ -200,4 +200,4 @@ def test_without_invoices_there_is_no_such_table(tmp_path: Path) -> None:
     peers_at(canonical)
     (canonical / "invoices" / "part-00000.parquet").unlink()
     assert write_supplier_peers(canonical, now=MONTH) == 0
-    assert not list((canonical / "supplier_peers").glob("*.parquet"))
+    assert not list((canonical / "peer_statements").glob("*.parquet"))
