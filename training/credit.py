@@ -186,6 +186,7 @@ def _scored(model: ScoringModel, frame: pl.DataFrame) -> ScoredRows:
         months=frame["event_timestamp"].dt.strftime("%Y-%m").to_numpy().astype(np.str_),
         segments={name: _texts(frame, name) for name in ("legal_entity", "kind", "product")},
         protected={name: _texts(frame, name) for name in ("sex", "age_band", "region")},
+        parties=_texts(frame.select(party=pl.concat_str("legal_entity", "party_id", separator=" ")), "party"),
     )
 
 

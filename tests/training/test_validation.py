@@ -148,6 +148,26 @@ def test_grades_in_the_wrong_order_are_counted_unless_chance_explains_them() -> 
     assert grading(grade_tests(few, probability, MASTER_SCALE)).inversions == 0
 
 
+def test_a_party_seen_three_times_is_no_more_evidence_than_one_seen_once() -> None:
+    probability = np.repeat([0.0015, 0.003, 0.006], 600)
+    labels = np.concatenate([np.arange(600) < count for count in (1, 6, 1)]).astype(float)
+    once = ScoredRows(np.zeros((len(labels), 1)), labels, probability)
+    thrice = ScoredRows(
+        np.zeros((3 * len(labels), 1)),
+        np.tile(labels, 3),
+        np.tile(probability, 3),
+        parties=np.tile(np.arange(len(labels)).astype(np.str_), 3),
+    )
+
+    def inversions(rows: ScoredRows, rows_of_a_party: float) -> int:
+        return grading(grade_tests(rows.labels, rows.probability, MASTER_SCALE), rows_of_a_party).inversions
+
+    assert (once.rows_of_a_party, thrice.rows_of_a_party) == (1, 3)
+    assert thrice.chosen(np.arange(len(thrice)) < 1_800).rows_of_a_party == 1
+    assert inversions(once, once.rows_of_a_party) == inversions(thrice, thrice.rows_of_a_party) == 0
+    assert inversions(thrice, 1.0) == 1
+
+
 def test_delong_agrees_with_the_spread_of_many_samples_and_with_sklearn() -> None:
     some = scored(3_000)
     blurred = some.probability + RNG.normal(0, 0.1, 3_000)

@@ -138,7 +138,7 @@ def validate(
         "gini": gini,
         "ks": ks,
         "reliability": reliable,
-        "grading": grading(reliable.grades),
+        "grading": grading(reliable.grades, test.rows_of_a_party),
         "stability": stability(fit, test, model.features),
         "leakage": probes,
         "fairness": fairness(test, limits.share(model.task), model.task),

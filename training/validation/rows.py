@@ -20,6 +20,7 @@ class ScoredRows:
         months: the month of each row as ``2025-01``; empty where rows have no time.
         segments: by name, the segment of each row (a company, a kind of customer).
         protected: by name (sex, age band, region), the group of each row, empty text where it is not known.
+        parties: whose each row is, where a party may stand there at several instants; empty where each row is alone.
     """
 
     rows: Matrix
@@ -28,9 +29,15 @@ class ScoredRows:
     months: Texts = field(default_factory=lambda: np.zeros(0, np.str_))
     segments: Mapping[str, Texts] = field(default_factory=dict)
     protected: Mapping[str, Texts] = field(default_factory=dict)
+    parties: Texts = field(default_factory=lambda: np.zeros(0, np.str_))
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    @property
+    def rows_of_a_party(self) -> float:
+        """How many rows a party has in the mean, 1 where each row is alone."""
+        return len(self.parties) / len(np.unique(self.parties)) if len(self.parties) else 1.0
 
     def chosen(self, which: Chosen) -> "ScoredRows":
         """Some of the rows."""
@@ -40,6 +47,7 @@ class ScoredRows:
             labels=self.labels[which],
             probability=self.probability[which],
             months=self.months[which] if len(self.months) else self.months,
+            parties=self.parties[which] if len(self.parties) else self.parties,
             segments={name: values[which] for name, values in self.segments.items()},
             protected={name: values[which] for name, values in self.protected.items()},
         )
