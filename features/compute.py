@@ -21,7 +21,8 @@ from group.files import written_whole
 
 _FILE_PREFIX: Final = "as_of_"
 _STAMP: Final = len("20250101T000000")
-_FINGERPRINT: Final = "fingerprint"
+FINGERPRINT: Final = "fingerprint"
+"""The key, in a Parquet file's metadata, of what its rows were computed from."""
 
 _Item = TypeVar("_Item")
 
@@ -108,7 +109,7 @@ def rows_if_current(path: Path, fingerprint: str) -> int | None:
         metadata = pq.read_metadata(path)
     except (OSError, pa.ArrowInvalid):
         return None
-    mark = (metadata.metadata or {}).get(_FINGERPRINT.encode())
+    mark = (metadata.metadata or {}).get(FINGERPRINT.encode())
     return int(metadata.num_rows) if mark == fingerprint.encode() else None
 
 
@@ -193,6 +194,6 @@ def _write(target: Path, sight: Sight, features: pa.Table, instant: datetime, fi
     keys = {name: sight.viewers[name] for name in ENTITY_COLUMNS} | {"event_timestamp": at, "created_timestamp": at}
     columns = keys | dict(zip(features.column_names, features.columns, strict=True))
     # Chunks would become row groups; values differ too much for a dictionary to be worth its making.
-    table = pa.table(columns, metadata={_FINGERPRINT: fingerprint}).combine_chunks()
+    table = pa.table(columns, metadata={FINGERPRINT: fingerprint}).combine_chunks()
     with written_whole(target) as part:
         pq.write_table(table, part, compression="snappy", use_dictionary=["legal_entity"], write_statistics=list(keys))

@@ -15,6 +15,7 @@ from typing import Final
 import duckdb
 import pyarrow.parquet as pq
 
+from features.compute import FINGERPRINT, rows_if_current
 from features.connection import bounded_connection
 from features.contracts.ledger import read_ledger, table_state
 from features.fingerprints import parties_known
@@ -34,8 +35,6 @@ _TRADE_DAYS: Final = 360
 _LATE_DAYS_PAST_DUE: Final = 30
 
 _MADE_OF: Final = ("invoices", "statements", "customers")
-
-_FINGERPRINT: Final = b"fingerprint"
 
 _PEERS_SQL: Final = """
 WITH trade AS (
@@ -105,7 +104,7 @@ def write_supplier_peers(
         if path not in paths.values():
             path.unlink()
     fingerprints = _fingerprints(canonical, months)
-    waiting = [month for month in months if _fingerprint_of(paths[month]) != fingerprints[month]]
+    waiting = [month for month in months if rows_if_current(paths[month], fingerprints[month]) is None]
     for month in waiting:
         with bounded_connection(threads, memory_limit) as connection:
             _write_month(connection, canonical, month, paths[month], fingerprints[month])
@@ -146,7 +145,7 @@ def _write_month(
     ).to_arrow_table()
     path.parent.mkdir(parents=True, exist_ok=True)
     with written_whole(path) as part:
-        pq.write_table(rows.replace_schema_metadata({_FINGERPRINT: fingerprint}), part, compression="snappy")
+        pq.write_table(rows.replace_schema_metadata({FINGERPRINT: fingerprint}), part, compression="snappy")
 
 
 def _fingerprints(canonical: Path, months: Sequence[datetime]) -> dict[datetime, str]:
@@ -161,10 +160,3 @@ def _fingerprints(canonical: Path, months: Sequence[datetime]) -> dict[datetime,
         month: hashlib.sha256(repr((method, parties[month], states[month], month)).encode()).hexdigest()
         for month in months
     }
-
-
-def _fingerprint_of(path: Path) -> str | None:
-    if not path.is_file():
-        return None
-    mark = (pq.read_metadata(path).metadata or {}).get(_FINGERPRINT)
-    return mark.decode() if mark else None
