@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from features.catalogue.revolving import REVOLVES
 from features.windows import Metric, WindowView, longest_run, monthly, over
 
 _DAYS_PAST_DUE: Final = Metric("days_past_due", "days_past_due", "days", "Days past due at a statement")
@@ -22,11 +23,9 @@ _PAID_SHARE: Final = Metric(
     "least(amount_paid::DOUBLE / statement_balance::DOUBLE, 10)::DECIMAL(18, 6) END",
     "share", "Paid over balance", decimals=6,
 )  # fmt: skip
-# What is paid on an instalment loan is its schedule's choice, beyond the least of credit that revolves the debtor's.
 _REVOLVING_PAID_SHARE: Final = Metric(
     "revolving_paid_share",
-    "CASE WHEN statement_balance > 0 AND (payment_behaviour = 'revolving' "
-    "OR payment_behaviour = 'paid_in_full' AND amount_paid >= statement_balance) THEN "
+    f"CASE WHEN statement_balance > 0 AND {REVOLVES} THEN "
     "least(amount_paid::DOUBLE / statement_balance::DOUBLE, 1)::DECIMAL(18, 6) END",
     "share", "Paid over balance where credit revolves and nothing is late", decimals=6,
 )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from features.catalogue.revolving import REVOLVES
 from features.windows import Derived, Metric, WindowView, monthly, over, trend
 
 # Cut to six digits as a decimal: a mean of decimals is exact, one of floats depends on the order. A limit of a cent
@@ -12,11 +13,9 @@ _UTILISATION: Final = Metric(
     "greatest(-1000, least(1000, statement_balance::DOUBLE / credit_limit::DOUBLE))::DECIMAL(18, 6) END",
     "share", "Balance over limit, 1000 at most", decimals=6,
 )  # fmt: skip
-# How much of an instalment loan is left is its schedule's choice; what is late is in the view of repayment.
 _REVOLVING_UTILISATION: Final = Metric(
     "revolving_utilisation",
-    "CASE WHEN credit_limit > 0 AND (payment_behaviour IN ('revolving', 'no_use') "
-    "OR payment_behaviour = 'paid_in_full' AND amount_paid >= statement_balance) THEN "
+    f"CASE WHEN credit_limit > 0 AND {REVOLVES} THEN "
     "greatest(-1000, least(1000, statement_balance::DOUBLE / credit_limit::DOUBLE))::DECIMAL(18, 6) END",
     "share", "Balance over limit where credit revolves and nothing is late", decimals=6,
 )  # fmt: skip
