@@ -13,7 +13,7 @@ import psycopg
 import redis
 
 from features.errors import FeatureStoreUnavailable
-from features.online.encoding import doubles, entity_keys
+from features.online.encoding import entity_keys
 from features.online.layout import ServiceLayout, read_layout
 from features.online.stores import KeyValues, open_store_of
 from features.windows import ENTITY_COLUMNS
@@ -49,7 +49,6 @@ class OnlineReader:
                 f"'{missing[0]}'; run `jinkong features` and `jinkong train` again."
             )
         self._store = store
-        self._width = len(places)
         self._places = np.array([places[name] for name in features], dtype=np.intp)
 
     def read(self, parties: Sequence[tuple[str, str]]) -> OnlineRows:
@@ -58,9 +57,11 @@ class OnlineReader:
         Raises:
             FeatureStoreUnavailable: the online store does not answer.
         """
+        if not parties:
+            return OnlineRows(np.empty((0, len(self._places))), np.empty(0, np.bool_), [])
         with store_errors():
             stored = self._store.read(entity_keys(ENTITY_COLUMNS, parties))
-        values = doubles(stored.values).reshape(len(parties), self._width)[:, self._places]
+        values = stored.values[:, self._places]
         as_of = [
             min((instant for instant in instants if instant is not None), default=None)
             for instants in zip(*stored.instants, strict=True)

@@ -3,20 +3,25 @@
 import sqlite3
 import struct
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 from typing import Final, Protocol
 
 import mmh3
+import numpy as np
+import numpy.typing as npt
 import psycopg
 import redis
 from psycopg import sql
 
 from features.online.address import StoreAddress, store_address
+from features.online.encoding import doubles
 from features.online.layout import ServiceLayout
+from features.online.whole_rows import absent_row, decoded_rows, features_digest, rows_table, trigger_names
 
 SECONDS: Final = 5
 """How long a store may take to answer before it counts as away."""
@@ -29,12 +34,11 @@ _SQLITE_KEYS: Final = 500
 class Stored:
     """What a store holds of ``n`` keys.
 
-    ``values`` has the ``n × k`` serialised values, key by key in the layout's order of features, None where there is
-    none; ``instants`` has for each view when the values of each of the ``n`` keys became true, None where there are
-    none.
+    ``values (n, k)`` are in the layout's order of features, NaN where there is none; ``instants`` has for each view
+    when the values of each of the ``n`` keys became true, None where there are none.
     """
 
-    values: list[bytes | None]
+    values: npt.NDArray[np.float64]
     instants: list[list[datetime | None]]
 
 
@@ -51,6 +55,20 @@ def redis_field(view: str, feature: str) -> bytes:
 def redis_instant_field(view: str) -> bytes:
     """The field in which a key's hash says when the view's values became true."""
     return f"_ts:{view}".encode()
+
+
+def redis_row_field(view: str) -> bytes:
+    """The field in which a key's hash has the view's values as one."""
+    return f"_row:{view}".encode()
+
+
+def redis_row(instant: bytes, row: bytes) -> bytes:
+    """What stands in that field: the instant's message with its length, and the row.
+
+    A writer that knows nothing of whole rows writes another instant, which tells that this one is out of date: Feast
+    takes no second row of the same instant.
+    """
+    return bytes([len(instant)]) + instant + row
 
 
 def redis_client(address: StoreAddress) -> redis.Redis:
@@ -82,7 +100,7 @@ class KeyValues(Protocol):
     """Where the values of a service lie. Safe to share between threads."""
 
     def read(self, keys: Sequence[bytes]) -> Stored:
-        """What the store holds of each key."""
+        """What the store holds of each key; there is at least one."""
         ...
 
 
@@ -96,6 +114,46 @@ def open_store_of(url: str, home: Path, layout: ServiceLayout) -> KeyValues:
     return PostgresqlValues(address, layout)
 
 
+def _joined(parts: Sequence[Stored]) -> Stored:
+    """What was read in several parts."""
+    instants = zip(*(part.instants for part in parts), strict=True)
+    return Stored(
+        np.concatenate([part.values for part in parts]), [list(chain.from_iterable(view)) for view in instants]
+    )
+
+
+def _digests_and_absent(layout: ServiceLayout) -> tuple[list[bytes], list[bytes]]:
+    """For each view how its whole rows begin, and what stands for one that is not there."""
+    views = layout.views
+    return [features_digest(view.features) for view in views], [absent_row(view.features) for view in views]
+
+
+_Column = tuple[list[bytes | None], list[datetime | None]]
+"""A view of ``n`` keys: whole rows, None where one has to be read value by value; and their instants."""
+
+
+def _stored_of(
+    columns: Sequence[_Column],
+    keys: Sequence[bytes],
+    absent: Sequence[bytes],
+    value_by_value: Callable[[Sequence[bytes]], Stored],
+) -> Stored:
+    """The views side by side; a key that has no whole row in one of them is read ``value_by_value``.
+
+    ``absent`` is for each view the row of a key that the store does not have.
+    """
+    apart = sorted({place for rows, _ in columns if None in rows for place, row in enumerate(rows) if row is None})
+    whole = [decoded_rows([row or nothing for row in rows]) for (rows, _), nothing in zip(columns, absent, strict=True)]
+    stored = Stored(np.concatenate(whole, axis=1), [instants for _, instants in columns])
+    if apart:
+        read = value_by_value([keys[place] for place in apart])
+        stored.values[apart] = read.values
+        for into, instants in zip(stored.instants, read.instants, strict=True):
+            for place, instant in zip(apart, instants, strict=True):
+                into[place] = instant
+    return stored
+
+
 class SqliteValues:
     """One table a view, one row a key and feature."""
 
@@ -106,17 +164,60 @@ class SqliteValues:
         self._tables = [f'"{table_name(layout.project, view.name)}"' for view in layout.views]
         # Rows come sorted by the feature's name, which saves reading it.
         self._sorted = [sorted(range(len(view.features)), key=view.features.__getitem__) for view in layout.views]
+        self._digests, self._absent = _digests_and_absent(layout)
+        self._triggers = [
+            name for view in layout.views for name in trigger_names(table_name(layout.project, view.name))
+        ]
 
     def read(self, keys: Sequence[bytes]) -> Stored:
         """See ``KeyValues``."""
-        found = [self._read_some(keys[start : start + _SQLITE_KEYS]) for start in range(0, len(keys), _SQLITE_KEYS)]
-        views = range(len(self._layout.views))
-        return Stored(
-            [value for part in found for value in part.values],
-            [[instant for part in found for instant in part.instants[view]] for view in views],
-        )
+        read = [self._read_some(keys[start : start + _SQLITE_KEYS]) for start in range(0, len(keys), _SQLITE_KEYS)]
+        return read[0] if len(read) == 1 else _joined(read)
 
     def _read_some(self, keys: Sequence[bytes]) -> Stored:
+        connection = self._connection()
+        if not self._whole_rows_are_kept(connection):
+            return self._value_by_value(keys)
+        marks = ",".join("?" * len(keys))
+        fetched = connection.execute(
+            f'SELECT entity_key, view, event_ts, row FROM "{rows_table(self._layout.project)}" '  # noqa: S608 - as above
+            f"WHERE entity_key IN ({marks})",
+            keys,
+        )
+        there: dict[str, dict[bytes, tuple[bytes | None, int]]] = {view.name: {} for view in self._layout.views}
+        for key, view, at, row in fetched:
+            if view in there:
+                there[view][key] = row, at
+        columns = [
+            self._column(there[view.name], keys, digest, absent)
+            for view, digest, absent in zip(self._layout.views, self._digests, self._absent, strict=True)
+        ]
+        return _stored_of(columns, keys, self._absent, self._value_by_value)
+
+    @staticmethod
+    def _column(
+        there: dict[bytes, tuple[bytes | None, int]], keys: Sequence[bytes], digest: bytes, absent: bytes
+    ) -> _Column:
+        rows: list[bytes | None] = []
+        instants: list[datetime | None] = []
+        for key in keys:
+            # Neither a row nor a mark: the store has nothing of the key.
+            row, at = there.get(key, (absent, None))
+            rows.append(row if row is not None and row.startswith(digest) else None)
+            instants.append(None if at is None else _sqlite_instant(at))
+        return rows, instants
+
+    def _whole_rows_are_kept(self, connection: sqlite3.Connection) -> bool:
+        """Whether every table of the service has its triggers, as of the schema's present version."""
+        version = connection.execute("PRAGMA schema_version").fetchone()[0]
+        if getattr(self._local, "schema_version", None) != version:
+            marks = ",".join("?" * len(self._triggers))
+            count = connection.execute(f"SELECT count(*) FROM sqlite_master WHERE name IN ({marks})", self._triggers)  # noqa: S608
+            self._local.kept = count.fetchone()[0] == len(self._triggers)
+            self._local.schema_version = version
+        return bool(self._local.kept)
+
+    def _value_by_value(self, keys: Sequence[bytes]) -> Stored:
         connection = self._connection()
         columns: list[list[list[bytes | None]]] = []
         instants: list[list[datetime | None]] = []
@@ -125,7 +226,7 @@ class SqliteValues:
             columns.append(rows)
             instants.append(at)
         values = [value for parts in zip(*columns, strict=True) for part in parts for value in part]
-        return Stored(values, instants)
+        return Stored(doubles(values).reshape(len(keys), -1), instants)
 
     def _view_rows(
         self, connection: sqlite3.Connection, view: int, table: str, keys: Sequence[bytes]
@@ -184,20 +285,48 @@ class RedisValues:
         self._layout = layout
         self._client = redis_client(address)
         self._fields: list[bytes] = [redis_field(view.name, name) for view in layout.views for name in view.features]
-        self._fields += [redis_instant_field(view.name) for view in layout.views]
+        instants = [redis_instant_field(view.name) for view in layout.views]
+        self._fields += instants
+        self._row_fields = [redis_row_field(view.name) for view in layout.views] + instants
+        self._digests, self._absent = _digests_and_absent(layout)
 
     def read(self, keys: Sequence[bytes]) -> Stored:
         """See ``KeyValues``."""
+        replies = list(zip(*self._hashes(keys, self._row_fields), strict=True))
+        views = len(self._layout.views)
+        columns = [
+            self._column(*column)
+            for column in zip(replies[:views], replies[views:], self._digests, self._absent, strict=True)
+        ]
+        return _stored_of(columns, keys, self._absent, self._value_by_value)
+
+    @staticmethod
+    def _column(
+        fetched: Sequence[bytes | None], instants: Sequence[bytes | None], digest: bytes, absent: bytes
+    ) -> _Column:
+        heads = {instant: redis_row(instant, digest) for instant in set(instants) if instant}
+        length = len(absent)
+        rows: list[bytes | None] = [
+            absent if not instant else row[-length:] if row and row.startswith(heads[instant]) else None
+            for row, instant in zip(fetched, instants, strict=True)
+        ]
+        return rows, [_redis_instant(instant) for instant in instants]
+
+    def _value_by_value(self, keys: Sequence[bytes]) -> Stored:
+        replies = self._hashes(keys, self._fields)
+        count = len(self._fields) - len(self._layout.views)
+        return Stored(
+            doubles([value for reply in replies for value in reply[:count]]).reshape(len(keys), count),
+            [[_redis_instant(reply[place]) for reply in replies] for place in range(count, len(self._fields))],
+        )
+
+    def _hashes(self, keys: Sequence[bytes], fields: list[bytes]) -> list[list[bytes | None]]:
         project = self._layout.project.encode()
         with self._client.pipeline(transaction=False) as pipe:
             for key in keys:
-                pipe.hmget(key + project, self._fields)  # type: ignore[arg-type] # bytes are as good as text
+                pipe.hmget(key + project, fields)  # type: ignore[arg-type] # bytes are as good as text
             replies: list[list[bytes | None]] = pipe.execute()
-        count = len(self._fields) - len(self._layout.views)
-        return Stored(
-            [value for reply in replies for value in reply[:count]],
-            [[_redis_instant(reply[place]) for reply in replies] for place in range(count, len(self._fields))],
-        )
+        return replies
 
 
 @lru_cache(maxsize=4_096)
@@ -243,10 +372,8 @@ class PostgresqlValues:
             self._local.connection = None
             raise
         names = [(view.name, name) for view in self._layout.views for name in view.features]
-        return Stored(
-            [values.get((key, view, name)) for key in keys for view, name in names],
-            [[at.get(key) for key in keys] for at in instants],
-        )
+        found = doubles([values.get((key, view, name)) for key in keys for view, name in names])
+        return Stored(found.reshape(len(keys), len(names)), [[at.get(key) for key in keys] for at in instants])
 
     def _connection(self) -> psycopg.Connection:
         connection: psycopg.Connection | None = getattr(self._local, "connection", None)

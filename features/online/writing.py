@@ -20,7 +20,16 @@ from psycopg import sql
 from features.online.address import StoreAddress, store_address
 from features.online.encoding import encoded_doubles
 from features.online.layout import ViewLayout
-from features.online.stores import postgresql_connection, redis_client, redis_field, redis_instant_field, table_name
+from features.online.stores import (
+    postgresql_connection,
+    redis_client,
+    redis_field,
+    redis_instant_field,
+    redis_row,
+    redis_row_field,
+    table_name,
+)
+from features.online.whole_rows import encoded_rows, write_whole_rows
 
 _LOCKED_SECONDS: Final = 60
 """How long to wait for another writer of the SQLite file."""
@@ -64,8 +73,9 @@ class _SqliteWriter:
         self._connection = sqlite3.connect(f"file:{path}?mode=rw", uri=True, timeout=_LOCKED_SECONDS)
 
     def write(self, view: ViewLayout, rows: ViewRows) -> None:
+        table = table_name(self._project, view.name)
         upsert = (
-            f'INSERT INTO "{table_name(self._project, view.name)}" AS kept '  # noqa: S608 - names of our own catalogue
+            f'INSERT INTO "{table}" AS kept '  # noqa: S608 - names of our own catalogue
             "(entity_key, feature_name, value, event_ts, created_ts) VALUES (?, ?, ?, ?, ?) "
             "ON CONFLICT (entity_key, feature_name) DO UPDATE SET value = excluded.value, value_text = NULL, "
             "event_ts = excluded.event_ts, created_ts = excluded.created_ts WHERE excluded.event_ts >= kept.event_ts"
@@ -73,8 +83,15 @@ class _SqliteWriter:
         events, created = (
             [_sqlite_seconds(at) for at in of] for of in (rows.event_timestamps, rows.created_timestamps)
         )
+        values = _narrow(view, rows, events, created)
+        whole = zip(rows.keys, events, encoded_rows(view.features, rows.values), strict=True)
         with self._connection:
-            self._connection.executemany(upsert, _narrow(view, rows, events, created))
+            # DDL does not begin a transaction by itself.
+            self._connection.execute("BEGIN IMMEDIATE")
+            write_whole_rows(
+                self._connection, self._project, view.name, table, whole,
+                lambda: self._connection.executemany(upsert, values),
+            )  # fmt: skip
 
     def close(self) -> None:
         self._connection.close()
@@ -134,14 +151,18 @@ class _RedisWriter:
                 pipe.hget(name, instant_field)  # type: ignore[arg-type] # bytes are as good as text
             there: list[bytes | None] = pipe.execute()
         values = iter(encoded_doubles(rows.values))
+        whole_rows = encoded_rows(view.features, rows.values)
+        row_field = redis_row_field(view.name)
         with self._client.pipeline(transaction=False) as pipe:
-            for name, at, old in zip(hashes, rows.event_timestamps, there, strict=True):
+            for name, at, old, whole in zip(hashes, rows.event_timestamps, there, whole_rows, strict=True):
                 row = {field: next(values) for field in fields}
                 if old and Timestamp.FromString(old).ToDatetime(tzinfo=UTC) > at:
                     continue
                 message = Timestamp()
                 message.FromDatetime(at)
-                pipe.hset(name, mapping={instant_field: message.SerializeToString()} | row)  # type: ignore[arg-type]
+                instant = message.SerializeToString()
+                row |= {instant_field: instant, row_field: redis_row(instant, whole)}
+                pipe.hset(name, mapping=row)  # type: ignore[arg-type]
             pipe.execute()
 
     def close(self) -> None:
