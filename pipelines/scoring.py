@@ -60,7 +60,7 @@ def score_file(
                 columns["grade"] = pl.Series([grade_of(float(one)) for one in probability], dtype=pl.String)
             if explainer is not None:
                 contributions = explainer.contributions(rows, threads=settings.threads)
-                words = [[reason.en for reason in book.reasons_for(row)] for row in contributions]
+                words = [[reason.en for reason in row] for row in book.reasons_for(contributions)]
                 columns["reasons"] = pl.Series(["; ".join(row) for row in words], dtype=pl.String)
             answers.append(pl.DataFrame(columns))
             advance(len(rows))

@@ -1,7 +1,8 @@
 from .app import create_app as create_app
+from .decisions import replay as replay
+from .scorer import Asked as Asked
 from .scorer import Scored as Scored
 from .scorer import Scorer as Scorer
-from .scorer import replay as replay
 from .server import serve as serve
 
-__all__ = ["Scored", "Scorer", "create_app", "replay", "serve"]
+__all__ = ["Asked", "Scored", "Scorer", "create_app", "replay", "serve"]

@@ -10,11 +10,11 @@ from typing import Final
 from sqlalchemy import Engine
 
 from features import online_reader
-from group.audit import AuditEvent, AuditRecord, append
 from group.database import migrate, open_database
 from group.errors import JinkongError
 from group.settings import Settings
 from serving.scorer import Scorer
+from serving.scoring import Scoring
 from training import MODEL_NAME, champion, scores_parties
 
 _RETRY_SECONDS: Final = 2.0
@@ -26,19 +26,25 @@ _MOST_MODELS: Final = 32
 
 @dataclass
 class Backend:
-    """Shared by all requests of one process. ``now`` is the clock, to be replaced in tests."""
+    """Shared by all requests of one process.
+
+    ``now`` is the clock, to be replaced in tests; ``after_loading`` is told when a model has been loaded.
+    """
 
     settings: Settings
     engine: Engine
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    after_loading: Callable[[], None] = lambda: None
     _scorers: dict[str, Scorer] = field(default_factory=dict)
     _failures: dict[str, tuple[float, JinkongError]] = field(default_factory=dict)
     _loading: threading.Lock = field(default_factory=threading.Lock)
 
-    @property
-    def loaded(self) -> Scorer | None:
-        """The scorer of the group's credit model if it is loaded already."""
-        return self._scorers.get(MODEL_NAME)
+    def __post_init__(self) -> None:
+        self.scoring = Scoring(self.engine, self.now)
+
+    def ready_scorer(self, name: str) -> Scorer | None:
+        """The scorer of a model's champion if it is loaded already."""
+        return self._scorers.get(name)
 
     def scorer(self, name: str = MODEL_NAME) -> Scorer:
         """The scorer of a model's champion, loaded at the first call that can.
@@ -58,6 +64,7 @@ class Backend:
                     del self._scorers[next(other for other in self._scorers if other != MODEL_NAME)]
                 try:
                     self._scorers[name] = _load_scorer(self.settings, name)
+                    self.after_loading()
                 except JinkongError as error:
                     self._remember(name, error)
                     raise
@@ -69,17 +76,13 @@ class Backend:
             self._failures.clear()
         self._failures[name] = (time.monotonic(), error)
 
-    def record(self, event: AuditEvent) -> AuditRecord:
-        """Append to the audit log, on disk when this returns."""
-        with self.engine.begin() as connection:
-            return append(connection, event, self.now())
-
     def close(self) -> None:
-        """Let go of the database."""
+        """Give the scores that are in hand, and let go of the database."""
+        self.scoring.close()
         self.engine.dispose()
 
 
-def open_backend(settings: Settings) -> Backend:
+def open_backend(settings: Settings, after_loading: Callable[[], None] = lambda: None) -> Backend:
     """A backend on a database that has this version's tables.
 
     Raises:
@@ -87,7 +90,7 @@ def open_backend(settings: Settings) -> Backend:
     """
     engine = open_database(settings.state_url)
     migrate(engine)
-    return Backend(settings, engine)
+    return Backend(settings, engine, after_loading=after_loading)
 
 
 def _load_scorer(settings: Settings, name: str) -> Scorer:

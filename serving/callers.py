@@ -5,7 +5,7 @@ from http import HTTPStatus
 from typing import Annotated, Any, Final
 
 from fastapi import Depends, Request
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from fastapi.security import HTTPBearer
 
 from serving.backend import Backend
 from serving.messages import Problem
@@ -14,7 +14,7 @@ from serving.problems import MEDIA_TYPE, ApiError
 _bearer: Final = HTTPBearer(auto_error=False, description="needed where JINKONG_SERVICE_TOKEN is set")
 
 
-def caller(request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]) -> str:
+def caller_of(request: Request) -> str:
     """Who calls, for the audit log.
 
     Raises:
@@ -23,15 +23,19 @@ def caller(request: Request, credentials: Annotated[HTTPAuthorizationCredentials
     wanted = request.app.state.settings.service_token
     if wanted is None:
         return "local"
-    given = credentials.credentials if credentials else ""
-    if not secrets.compare_digest(given.encode(), wanted.get_secret_value().encode()):
+    kind, _, given = request.headers.get("authorization", "").partition(" ")
+    if kind.lower() != "bearer" or not secrets.compare_digest(given.encode(), wanted.get_secret_value().encode()):
         raise ApiError(
             HTTPStatus.UNAUTHORIZED, "unauthorized", "Send the service's token as 'Authorization: Bearer …'."
         )
     return "service"
 
 
-Caller = Annotated[str, Depends(caller)]
+async def _caller(request: Request, _shown: Annotated[object, Depends(_bearer)]) -> str:
+    return caller_of(request)
+
+
+Caller = Annotated[str, Depends(_caller)]
 
 
 def backend_of(request: Request) -> Backend:

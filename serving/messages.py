@@ -71,7 +71,7 @@ class ReasonReply(BaseModel):
 class ScoreReply(BaseModel):
     """A probability and what it rests on. The same, with the feature row, stands in the audit log."""
 
-    score_id: str = Field(
+    decision_id: str = Field(
         description="names the record in the audit log", examples=["0b7c2c3e-8f7e-4d0e-9a53-6a1a4e1d2f10"]
     )
     legal_entity: LegalEntityCode

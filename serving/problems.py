@@ -40,21 +40,31 @@ def problem_response(
     return JSONResponse(problem.model_dump(), status, headers, MEDIA_TYPE)
 
 
+def problem_of(error: ApiError) -> JSONResponse:
+    """The response for an error of ours."""
+    headers = {"Retry-After": "5"} if error.status == HTTPStatus.SERVICE_UNAVAILABLE else None
+    if error.status == HTTPStatus.UNAUTHORIZED:
+        headers = {"WWW-Authenticate": "Bearer"}
+    return problem_response(error.status, error.code, str(error), error.errors, headers)
+
+
+def invalid_request(details: Sequence[Any]) -> ApiError:
+    """The error for what pydantic found wrong with a request."""
+    wrong = [WrongField(path=json_path(detail["loc"]), message=_message(detail)) for detail in details]
+    first = f"{wrong[0].path}: {wrong[0].message}" if wrong else "The request cannot be used."
+    return ApiError(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid_request", first, wrong)
+
+
 def answer_with_problems(app: FastAPI) -> None:
     """Make every error of ``app`` a problem."""
 
     @app.exception_handler(ApiError)
     def own(_request: Request, error: ApiError) -> JSONResponse:
-        headers = {"Retry-After": "5"} if error.status == HTTPStatus.SERVICE_UNAVAILABLE else None
-        if error.status == HTTPStatus.UNAUTHORIZED:
-            headers = {"WWW-Authenticate": "Bearer"}
-        return problem_response(error.status, error.code, str(error), error.errors, headers)
+        return problem_of(error)
 
     @app.exception_handler(RequestValidationError)
     def invalid(_request: Request, error: RequestValidationError) -> JSONResponse:
-        wrong = [WrongField(path=json_path(detail["loc"]), message=_message(detail)) for detail in error.errors()]
-        first = f"{wrong[0].path}: {wrong[0].message}" if wrong else "The request cannot be used."
-        return problem_response(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid_request", first, wrong)
+        return problem_of(invalid_request(error.errors()))
 
     @app.exception_handler(HTTPException)
     def http(_request: Request, error: HTTPException) -> JSONResponse:
@@ -77,6 +87,7 @@ def json_path(location: Sequence[Any]) -> str:
 
 def _message(detail: Any) -> str:
     if detail["type"] == "json_invalid":
-        return f"is not JSON: {detail['ctx']['error']} at character {detail['loc'][-1]}"
+        where = f" at character {detail['loc'][-1]}" if detail["loc"] else ""
+        return f"is not JSON: {detail['ctx']['error']}{where}"
     # pydantic's messages name what is wanted; its `input` is left out, since it may hold personal data.
     return str(detail["msg"]).removeprefix("Value error, ")

@@ -1,24 +1,19 @@
-"""The scorer: one champion, loaded once, that turns a party or a row into a probability, a score and its reasons."""
+"""The scorer: one model, loaded once, that turns parties and rows into probabilities, scores and their reasons."""
 
 import difflib
-import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from features import OnlineReader, UnknownParty
-from group.audit import canonical_json
-from group.errors import InputError
+from features import FeatureStoreUnavailable, OnlineReader, UnknownParty
+from group.errors import InputError, JinkongError
 from training import (
     Explainer,
-    ModelTampered,
     ReasonBook,
     RegisteredModel,
-    ScoringModel,
     WeighedReason,
     WrongInput,
     grade_of,
@@ -26,6 +21,7 @@ from training import (
 )
 
 Value = float | str | bool | None
+Matrix = npt.NDArray[np.float64]
 
 
 class WrongFeatureRow(InputError):
@@ -37,13 +33,24 @@ class WrongFeatureRow(InputError):
 
 
 @dataclass(frozen=True, slots=True)
+class Asked:
+    """What a company wants scored: a party as it sees it now, or a row of features."""
+
+    legal_entity: str
+    party_id: str | None = None
+    features: Mapping[str, Value] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Scored:
     """A score and all that it was computed from: enough to compute it again.
 
-    ``score`` and ``grade`` are those of a probability of default; a model of responses has none.
+    ``values`` are those of the model's ``read_columns``, in their order; unknown ones are None or NaN, which is null on
+    record. ``score`` and ``grade`` are those of a
+    probability of default; a model of responses has none.
     """
 
-    features: dict[str, Value]
+    values: list[Value]
     features_as_of: datetime | None
     probability: float
     score: int | None
@@ -51,117 +58,105 @@ class Scored:
     reasons: list[WeighedReason]
 
 
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """What is to be scored: the row as the trees take it, and as it is put on record."""
+
+    row: npt.NDArray[np.float64]
+    values: list[Value]
+    as_of: datetime | None
+
+
 class Scorer:
     """Scores with one model. Safe to share between threads."""
 
-    def __init__(self, registered: RegisteredModel, reader: OnlineReader | None) -> None:
+    def __init__(self, registered: RegisteredModel, reader: OnlineReader | None = None) -> None:
         """Use ``registered`` on the online features that ``reader`` reads in the model's order.
 
         Without a reader, on rows alone.
         """
         self.registered = registered
+        self.model = registered.model
         self._reader = reader
-        self._columns = registered.model.read_columns
-        self._reasoning = _Reasoning(registered.model)
+        self._columns = self.model.read_columns
+        self._known = frozenset(self._columns)
+        self._explainer = Explainer(self.model.booster)
+        self._book = ReasonBook(self.model)
 
-    def score_party(self, legal_entity: str, party_id: str) -> Scored:
-        """Score a party by what the company sees of it now.
+    def score(self, asked: Sequence[Asked]) -> list[Scored | JinkongError]:
+        """Score each of ``asked``, or say why it cannot be.
+
+        The answer of each is its score, or ``UnknownParty`` where the company has no features of it, or
+        ``WrongFeatureRow`` where a column is missing, is none of the model's, or holds a value of another kind.
 
         Raises:
-            UnknownParty: the company has no features of the party.
+            FeatureStoreUnavailable: parties were asked for, and the online store does not answer.
         """
+        read = self._read(asked)
+        usable = [given for given in read if isinstance(given, _Read)]
+        scored = iter(self.score_rows(np.array([given.row for given in usable]), usable) if usable else ())
+        return [next(scored) if isinstance(given, _Read) else given for given in read]
+
+    def score_values(self, values: Sequence[Value]) -> Scored:
+        """The score of a row as it was put on record.
+
+        Raises:
+            WrongFeatureRow: it is not the model's.
+        """
+        if len(values) != len(self._columns):
+            raise WrongFeatureRow({"features": f"has {len(values)} values, not {len(self._columns)}"})
+        [scored] = self.score([Asked("", features=dict(zip(self._columns, values, strict=True)))])
+        if isinstance(scored, JinkongError):
+            raise scored
+        return scored
+
+    def score_rows(self, rows: Matrix, read: Sequence[_Read]) -> list[Scored]:
+        """Scores of encoded rows ``(n, k)`` that were read as ``read`` says."""
+        probability = self.model.probability(rows)
+        reasons = self._book.reasons_for(self._explainer.contributions(rows))
+        credit = self.model.task == "credit"
+        points = score_points(probability).tolist() if credit else [None] * len(read)
+        return [
+            Scored(given.values, given.as_of, pd, score, grade_of(pd) if credit else None, why)
+            for given, pd, score, why in zip(read, probability.tolist(), points, reasons, strict=True)
+        ]
+
+    def _read(self, asked: Sequence[Asked]) -> list[_Read | JinkongError]:
+        parties = [(one.legal_entity, one.party_id) for one in asked if one.party_id is not None]
+        online = iter(self._online(parties) if parties else ())
+        return [next(online) if one.party_id is not None else self._given(one.features or {}) for one in asked]
+
+    def _online(self, parties: Sequence[tuple[str, str]]) -> list[_Read | JinkongError]:
         if self._reader is None:
-            raise UnknownParty(f"'{self.registered.name}' scores rows of features, not parties.")
-        online = self._reader.read([(legal_entity, party_id)])
-        if not online.found[0]:
-            raise UnknownParty(f"'{legal_entity}' has no features of party '{party_id}'.")
-        row = online.values
-        seen: dict[str, Value] = {
-            name: None if np.isnan(row[0, place]) else float(row[0, place])
-            for place, name in enumerate(self.registered.model.features)
-        }
-        return self._reasoning.scored(row, seen, online.as_of[0])
+            return [UnknownParty(f"'{self.registered.name}' scores rows of features, not parties.")] * len(parties)
+        online = self._reader.read(parties)
+        if np.isinf(online.values).any():
+            raise FeatureStoreUnavailable("The online store holds a value without bounds; run `jinkong features`.")
+        return [
+            _Read(row, values, as_of)
+            if found
+            else UnknownParty(f"'{legal_entity}' has no features of party '{party_id}'.")
+            for (legal_entity, party_id), row, values, found, as_of in zip(
+                parties, online.values, online.values.tolist(), online.found.tolist(), online.as_of, strict=True
+            )
+        ]
 
-    def score_features(self, features: Mapping[str, Value]) -> Scored:
-        """Score a full row, null for unknown values.
-
-        Raises:
-            WrongFeatureRow: a column is missing, is none of the model's, or holds a value of another kind.
-        """
+    def _given(self, features: Mapping[str, Value]) -> _Read | JinkongError:
         faults = {name: "is missing; give null if it is unknown" for name in self._columns if name not in features}
         faults |= {
-            name: f"is no feature of the model{self._nearest(name)}" for name in features if name not in self._columns
+            name: f"is no feature of the model{self._nearest(name)}" for name in features if name not in self._known
         }
         if self._reader is not None:
             # The group's own features are numbers; a table's column may hold true and false.
             faults |= {name: "is not a number" for name, value in features.items() if isinstance(value, bool)}
         if faults:
-            raise WrongFeatureRow(faults)
+            return WrongFeatureRow(faults)
         try:
-            row = self.registered.model.encoded([features])
+            [row] = self.model.encoded([features])
         except WrongInput as error:
-            raise WrongFeatureRow({error.name: f"is not {error.wanted}"}) from None
-        return self._reasoning.scored(row, {name: features[name] for name in self._columns}, None)
+            return WrongFeatureRow({error.name: f"is not {error.wanted}"})
+        return _Read(row, [features[name] for name in self._columns], None)
 
     def _nearest(self, name: str) -> str:
         near = difflib.get_close_matches(name, self._columns, n=1)
         return f"; the nearest is '{near[0]}'" if near else ""
-
-
-class _Reasoning:
-    """A model with its explanations ready: tables of what its leaves contribute, and the words."""
-
-    def __init__(self, model: ScoringModel) -> None:
-        self._model = model
-        self._explainer = Explainer(model.booster)
-        self._book = ReasonBook(model)
-
-    def scored(self, row: npt.NDArray[np.float64], seen: dict[str, Value], as_of: datetime | None) -> Scored:
-        probability = self._model.probability(row)
-        credit = self._model.task == "credit"
-        return Scored(
-            features=seen,
-            features_as_of=as_of,
-            probability=float(probability[0]),
-            score=int(score_points(probability)[0]) if credit else None,
-            grade=grade_of(float(probability[0])) if credit else None,
-            reasons=self._book.reasons_for(self._explainer.contributions(row)[0]),
-        )
-
-
-def audit_payload(request: Mapping[str, Any], registered: RegisteredModel, scored: Scored) -> dict[str, Any]:
-    """What the audit log keeps of a score: what was asked, what was seen, which model answered what."""
-    return {
-        "request": dict(request),
-        "features": scored.features,
-        "features_as_of": scored.features_as_of.isoformat() if scored.features_as_of else None,
-        "model": {"name": registered.name, "version": registered.version, "sha256": registered.sha256},
-        **_answer(scored),
-    }
-
-
-def replay(payload: str, registered: RegisteredModel) -> str:
-    """Score again what an audit record's ``payload`` says was seen, and return the payload that this gives.
-
-    Equal texts mean that the decision can be reproduced to the last bit, its reasons included.
-
-    Raises:
-        ModelTampered: ``registered`` is not the model that answered then.
-    """
-    seen = json.loads(payload)
-    if seen["model"]["sha256"] != registered.sha256:
-        raise ModelTampered(
-            f"The record was scored by version {seen['model']['version']} of '{seen['model']['name']}' with SHA-256 "
-            f"{seen['model']['sha256']}; version {registered.version} is another model."
-        )
-    row = registered.model.encoded([seen["features"]])
-    return canonical_json(seen | _answer(_Reasoning(registered.model).scored(row, seen["features"], None)))
-
-
-def _answer(scored: Scored) -> dict[str, Any]:
-    return {
-        "probability": scored.probability,
-        "score": scored.score,
-        "grade": scored.grade,
-        "reasons": [asdict(reason) for reason in scored.reasons],
-    }

@@ -273,6 +273,7 @@ class SqliteValues:
         return connection
 
 
+@lru_cache(maxsize=4_096)
 def _sqlite_instant(seconds: int) -> datetime:
     # Feast takes the UTC time as if it were the machine's own; so it has to be read.
     return datetime.fromtimestamp(seconds).replace(tzinfo=UTC)  # noqa: DTZ006

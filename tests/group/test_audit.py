@@ -14,6 +14,7 @@ from group.audit import (
     AuditEvent,
     InvalidAuditEvent,
     append,
+    append_all,
     audit_head,
     audit_log,
     canonical_json,
@@ -176,6 +177,45 @@ def test_writers_that_come_at_once_queue_and_lose_nothing(engine: Engine) -> Non
     assert verify(engine) is None
     with engine.connect() as connection:
         assert connection.execute(select(audit_head.c.sequence)).scalar_one() == 60
+
+
+def test_events_written_together_make_the_chains_that_one_after_the_other_makes(engine: Engine) -> None:
+    events = [an_event(number, ("credit", "leasing", "credit", "consumer")[number % 4]) for number in range(11)]
+    with engine.begin() as connection:
+        together = append_all(connection, events, START)
+        assert append_all(connection, [], START) == []
+    assert verify(engine) is None
+    assert [(record.subject, record.sequence) for record in together if record.legal_entity == "credit"] == [
+        (f"subject {number}", place) for place, number in enumerate((0, 2, 4, 6, 8, 10), 1)
+    ]
+    other = open_database("sqlite://")
+    migrate(other)
+    with other.begin() as connection:
+        one_by_one = [append(connection, event, START) for event in events]
+    assert together == one_by_one
+    other.dispose()
+
+
+def test_writers_of_several_chains_in_different_orders_do_not_wait_for_each_other(engine: Engine) -> None:
+    failures: list[BaseException] = []
+
+    def writer(companies: tuple[str, ...]) -> None:
+        try:
+            for round_of in range(10):
+                with engine.begin() as connection:
+                    append_all(connection, [an_event(round_of, company) for company in companies], START)
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [
+        threading.Thread(target=writer, args=(order,)) for order in (("credit", "leasing"), ("leasing", "credit"))
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert not failures
+    assert verify(engine) is None
 
 
 @pytest.mark.parametrize("payload", [{"pd": float("nan")}, {"pd": float("inf")}, {"when": START}])

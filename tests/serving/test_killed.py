@@ -65,7 +65,7 @@ def test_a_server_killed_during_requests_leaves_the_audit_log_whole(
     assert verify(engine) is None
     with engine.connect() as connection:
         for reply in answered:
-            assert len(find(connection, reply["legal_entity"], reply["score_id"])) == 1
+            assert len(find(connection, reply["legal_entity"], reply["decision_id"])) == 1
         before = connection.execute(select(func.count()).select_from(audit_log)).scalar_one()
     # At most one request a caller was recorded whose answer was lost.
     assert len(answered) <= before <= len(answered) + 4

@@ -13,7 +13,7 @@ from group.settings import Settings
 from pipelines.jobs.table import read_table_for, train_table
 from pipelines.model_approval import approve_latest
 from pipelines.progress import Silence
-from serving import create_app, replay
+from serving import Scorer, create_app, replay
 from serving.backend import Backend
 from tests.pipelines.in_process import jinkong
 from training import champion
@@ -54,8 +54,8 @@ def test_a_row_is_scored_with_its_reasons_on_record_and_replayed(served: tuple[T
     with backend.engine.connect() as connection:
         from group.audit import find
 
-        [record] = find(connection, "credit", body["score_id"])
-    assert replay(record.payload, model) == record.payload
+        [record] = find(connection, "credit", body["decision_id"])
+    assert replay(record.payload, Scorer(model)) == record.payload
 
 
 @pytest.mark.parametrize(

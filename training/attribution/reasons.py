@@ -10,8 +10,7 @@ import numpy.typing as npt
 from features import Reason, reason_of
 from training.model import ScoringModel
 
-Vector = npt.NDArray[np.float64]
-Integers = npt.NDArray[np.int64]
+Matrix = npt.NDArray[np.float64]
 
 MOST_REASONS: Final = 4
 _LEAST_WEIGHT: Final = 0.05
@@ -43,22 +42,33 @@ class ReasonBook:
         # What weighs against: risk for credit, a low response otherwise.
         self._against = 1.0 if model.task == "credit" else -1.0
 
-    def reasons_for(self, contributions: Vector, most: int = MOST_REASONS) -> list[WeighedReason]:
-        """The reasons of one row from its contributions ``(k + 1,)``, the weightiest first.
+    def reasons_for(self, contributions: Matrix, most: int = MOST_REASONS) -> list[list[WeighedReason]]:
+        """The reasons of each row from its contributions ``(n, k + 1)``, the weightiest first.
 
         Contributions of features with one reason are added up first: thirteen windows of late payments are one reason,
         and a little moved from one window to the next moves nothing.
         """
-        weights = self._against * np.bincount(self._place, contributions[:-1], len(self.reasons))
+        count, reasons = len(contributions), len(self.reasons)
+        # One running sum a row and reason, in the features' order: a row's weights do not depend on the rows beside it.
+        cells = (np.arange(count)[:, None] * reasons + self._place).ravel()
+        sums = np.bincount(cells, np.ascontiguousarray(contributions[:, :-1]).ravel(), count * reasons)
+        weights = self._against * sums.reshape(count, reasons)
         steps = np.rint(weights / _STEP).astype(np.int64)
-        order = sorted(range(len(self.reasons)), key=lambda place: (-steps[place], self.reasons[place].code))
+        # Reasons stand in the order of their codes, which decides between equal ones.
+        order = np.argsort(-steps, axis=1, kind="stable")[:, :most]
+        chosen = np.take_along_axis(weights, order, axis=1)
         return [
-            WeighedReason(
-                self.reasons[place].code, self.reasons[place].zh, self.reasons[place].en, float(weights[place])
-            )
-            for place in order[:most]
-            if weights[place] >= _LEAST_WEIGHT
+            [
+                self._weighed(place, weight)
+                for place, weight in zip(places, heavy, strict=True)
+                if weight >= _LEAST_WEIGHT
+            ]
+            for places, heavy in zip(order.tolist(), chosen.tolist(), strict=True)
         ]
+
+    def _weighed(self, place: int, weight: float) -> WeighedReason:
+        reason = self.reasons[place]
+        return WeighedReason(reason.code, reason.zh, reason.en, weight)
 
 
 def _reason_of_column(columns: Sequence[str]) -> Reason:

@@ -1,0 +1,76 @@
+"""What is put on record of a score, and the same again: a decision id is enough to reproduce it."""
+
+import json
+import os
+import uuid
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Final
+
+import orjson
+
+from group.audit import CanonicalJson
+from serving.scorer import Scored, Scorer
+from training import ModelTampered, RegisteredModel
+
+SCORE_GIVEN: Final = "score.given"
+
+
+def new_decision_id(at: datetime) -> str:
+    """An id that sorts by time, so that records about it are written side by side: UUID version 7 (RFC 9562, 5.7)."""
+    milliseconds = int(at.timestamp() * 1_000)
+    random = int.from_bytes(os.urandom(10), "big")
+    value = (milliseconds & (1 << 48) - 1) << 80 | random
+    value = value & ~(0xF << 76) | 0x7 << 76
+    value = value & ~(0x3 << 62) | 0x2 << 62
+    return str(uuid.UUID(int=value))
+
+
+def decision_payload(request: Mapping[str, Any], registered: RegisteredModel, scored: Scored) -> CanonicalJson:
+    """What the audit log keeps of a score: what was asked, what was seen, which model answered what.
+
+    ``features`` are the values of the model's columns, in the model's order; the model's hash says which.
+    """
+    return _text(
+        {
+            "request": dict(request),
+            "features": scored.values,
+            "features_as_of": scored.features_as_of.isoformat() if scored.features_as_of else None,
+            "model": {"name": registered.name, "version": registered.version, "sha256": registered.sha256},
+            **_answer(scored),
+        }
+    )
+
+
+def replay(payload: str, scorer: Scorer) -> CanonicalJson:
+    """Score again what an audit record's ``payload`` says was seen, and return the payload that this gives.
+
+    Equal texts mean that the decision can be reproduced to the last bit, its reasons included.
+
+    Raises:
+        ModelTampered: the scorer's model is not the one that answered then.
+    """
+    seen = json.loads(payload)
+    registered = scorer.registered
+    if seen["model"]["sha256"] != registered.sha256:
+        raise ModelTampered(
+            f"The record was scored by version {seen['model']['version']} of '{seen['model']['name']}' with SHA-256 "
+            f"{seen['model']['sha256']}; version {registered.version} is another model."
+        )
+    return _text(seen | _answer(scorer.score_values(seen["features"])))
+
+
+def _answer(scored: Scored) -> dict[str, Any]:
+    return {
+        "probability": scored.probability,
+        "score": scored.score,
+        "grade": scored.grade,
+        "reasons": [
+            {"code": reason.code, "zh": reason.zh, "en": reason.en, "weight": reason.weight}
+            for reason in scored.reasons
+        ],
+    }
+
+
+def _text(payload: Mapping[str, Any]) -> CanonicalJson:
+    return CanonicalJson(orjson.dumps(payload, option=orjson.OPT_SORT_KEYS).decode())
