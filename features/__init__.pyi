@@ -1,5 +1,7 @@
 from .catalogue.reasons import Reason as Reason
 from .catalogue.reasons import reason_of as reason_of
+from .catalogue.views import CREDIT_SERVICE as CREDIT_SERVICE
+from .catalogue.views import MARKETING_SERVICE as MARKETING_SERVICE
 from .catalogue.views import VIEWS as VIEWS
 from .catalogue.views import View as View
 from .catalogue.views import risk_directions as risk_directions
@@ -14,8 +16,6 @@ from .contracts import load_tables as load_tables
 from .contracts import write_report as write_report
 from .contracts.ledger import missing_parts as missing_parts
 from .contracts.ledger import parts_are_there as parts_are_there
-from .definitions import CREDIT_SERVICE as CREDIT_SERVICE
-from .definitions import MARKETING_SERVICE as MARKETING_SERVICE
 from .errors import ContractBroken as ContractBroken
 from .errors import FeatureStoreUnavailable as FeatureStoreUnavailable
 from .errors import UnknownParty as UnknownParty
@@ -25,6 +25,8 @@ from .fingerprints import feature_fingerprints as feature_fingerprints
 from .identity.parties import Resolution as Resolution
 from .identity.parties import resolve_parties as resolve_parties
 from .online.layout import read_layout as read_layout
+from .online.place import feast_home as feast_home
+from .online.place import online_reader as online_reader
 from .online.reader import OnlineReader as OnlineReader
 from .online.reader import OnlineRows as OnlineRows
 from .push import Pushed as Pushed
@@ -51,10 +53,8 @@ from .sources.foreign_source import preview as preview
 from .sources.manifest import read_manifest as read_manifest
 from .sources.mapping import read_mapping as read_mapping
 from .store import apply_definitions as apply_definitions
-from .store import feast_home as feast_home
 from .store import forget as forget
 from .store import materialise as materialise
-from .store import online_reader as online_reader
 from .store import open_store as open_store
 from .store import point_in_time_frame as point_in_time_frame
 from .store import service_features as service_features

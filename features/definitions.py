@@ -9,14 +9,8 @@ from feast import Entity, FeatureService, FeatureView, Field, FileSource, ValueT
 from feast.data_format import ParquetFormat
 from feast.types import Float64, String
 
-from features.catalogue import CREDIT_VIEWS, VIEWS, View
+from features.catalogue import CREDIT_SERVICE, CREDIT_VIEWS, MARKETING_SERVICE, VIEWS, View
 from features.windows import ENTITY_COLUMNS
-
-CREDIT_SERVICE: Final = "credit_pd"
-"""The features that the credit model reads, online and offline."""
-
-MARKETING_SERVICE: Final = "marketing"
-"""The features that models of marketing read, offline: all there are, how the party answered before among them."""
 
 TIME_TO_LIVE: Final = timedelta(days=45)
 """A feature row counts for a month and a half: snapshots are monthly, and one may come late."""

@@ -1,7 +1,7 @@
 """The feature store: apply the definitions, fill the online store, read features as of an instant."""
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -10,9 +10,9 @@ import polars as pl
 from feast import FeatureStore, RepoConfig
 from feast.errors import FeastError
 
+from features.catalogue import CREDIT_SERVICE
 from features.connection import bounded_connection
 from features.definitions import (
-    CREDIT_SERVICE,
     ENTITIES,
     available_views,
     credit_service,
@@ -23,7 +23,8 @@ from features.errors import FeatureFromTheFuture, MaterialisationIncomplete
 from features.online.address import store_address
 from features.online.encoding import entity_keys
 from features.online.layout import ServiceLayout, ViewLayout, forget_layout, write_layout
-from features.online.reader import OnlineReader, open_reader, store_errors
+from features.online.place import feast_home
+from features.online.reader import OnlineReader, store_errors
 from features.online.stores import SECONDS, open_store_of
 from features.online.writing import ViewRows, open_writer
 from features.query import query
@@ -37,11 +38,6 @@ PROJECT: Final = "jinkong"
 _ONLINE_BATCH: Final = 1_000
 _COUNTED: Final = 5_000
 """Keys of a view that are read back after materialising: all of a small one, evenly spread ones of a large one."""
-
-
-def feast_home(settings: Settings) -> Path:
-    """The folder of the registry, of SQLite's online store, and of what readers must know of the services."""
-    return (settings.home / "feast").absolute()
 
 
 def open_store(settings: Settings) -> FeatureStore:
@@ -149,15 +145,6 @@ def point_in_time_frame(store: FeatureStore, entities: pl.DataFrame, service: st
 def service_features(store: FeatureStore, service: str = CREDIT_SERVICE) -> list[str]:
     """Names of a service's features, in the order in which models take them."""
     return layout_of(store, service).features
-
-
-def online_reader(settings: Settings, features: Sequence[str], service: str = CREDIT_SERVICE) -> OnlineReader:
-    """A reader of ``features``, in their order, from the online store that the settings name.
-
-    Raises:
-        FeatureStoreUnavailable: the service is not defined yet, or lacks one of the features.
-    """
-    return open_reader(settings.online_store_url, feast_home(settings), features, service)
 
 
 def layout_of(store: FeatureStore, service: str) -> ServiceLayout:

@@ -15,6 +15,7 @@ from typing import Final
 import duckdb
 import pyarrow.parquet as pq
 
+from features.catalogue.supplier_peers import LEAST_PEERS, PEER_STATEMENTS
 from features.compute import FINGERPRINT, rows_if_current
 from features.connection import bounded_connection
 from features.contracts.ledger import read_ledger, table_state
@@ -23,11 +24,6 @@ from features.query import query
 from features.sight import create_known
 from features.snapshots import month_start_after, plus_months
 from group.files import written_whole
-
-PEER_STATEMENTS: Final = "peer_statements"
-"""The table's name. It stands beside the canonical tables and has their columns, but is made here, not delivered."""
-
-LEAST_PEERS: Final = 5
 
 _TRADE_DAYS: Final = 360
 """Who invoiced a buyer within so many days is its supplier."""

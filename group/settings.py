@@ -84,6 +84,9 @@ class Settings(BaseSettings):
         description="a secret of at least 16 characters that callers send as 'Authorization: Bearer …'; "
         "required to serve on anything but this machine",
     )
+    model_refresh_seconds: float = Field(
+        10.0, ge=0.1, le=3_600, description="seconds from 0.1 to 3600 between two looks at the registry's champions"
+    )
     max_body_bytes: int = Field(
         65_536, ge=1_024, le=104_857_600, description="a whole number from 1024 to 104857600: the largest request body"
     )

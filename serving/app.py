@@ -21,7 +21,6 @@ from serving.metrics import CONTENT_TYPE, Measured, Metrics
 from serving.problems import ApiError, answer_with_problems
 from serving.scores import model_name, score, scorer_of, scores
 from serving.whitelists import whitelists
-from training import MODEL_NAME
 
 _DESCRIPTION: Final = """
 Scores of the group's customers. A company names itself in each request and sees what it may: its own data of a party,
@@ -96,6 +95,6 @@ def readyz(request: Request) -> JSONResponse:
 @_operations.get("/metrics", summary="Measures for Prometheus", response_class=Response)
 def metrics(request: Request) -> Response:
     """Requests by route and answer, their duration, scores by company, the model in service."""
-    loaded = backend_of(request).ready_scorer(MODEL_NAME)
+    loaded = backend_of(request).models.ready()
     in_service = (loaded.registered.name, loaded.registered.version) if loaded else None
     return Response(request.app.state.metrics.text(in_service), media_type=CONTENT_TYPE)

@@ -44,7 +44,7 @@ def scorer_of(request: Request, name: str = MODEL_NAME) -> Scorer:
         ApiError: 422, it gives no probabilities; 503, there is none now.
     """
     try:
-        return backend_of(request).scorer(name)
+        return backend_of(request).models.scorer(name)
     except WrongTask as error:
         raise ApiError(HTTPStatus.UNPROCESSABLE_ENTITY, "wrong_task", str(error)) from None
     except tuple(_UNAVAILABLE) as error:
@@ -101,7 +101,7 @@ async def score(request: Request) -> Response:
     caller = caller_of(request)
     wanted = await body_of(request, ScoreRequest)
     backend = backend_of(request)
-    scorer = backend.ready_scorer(wanted.model)
+    scorer = backend.models.ready(wanted.model)
     if scorer is None:
         scorer = await run_in_threadpool(scorer_of, request, wanted.model)
     try:

@@ -10,6 +10,10 @@ from .credit import CreditFrame as CreditFrame
 from .credit import Origin as Origin
 from .credit import credit_frame as credit_frame
 from .credit import train_credit_candidate as train_credit_candidate
+from .deployed import Mark as Mark
+from .deployed import champion_mark as champion_mark
+from .deployed import deploy as deploy
+from .deployed import deployed as deployed
 from .distributed import RayGrowth as RayGrowth
 from .distributed import cross_validated_auc as cross_validated_auc
 from .distributed import ray_session as ray_session
@@ -34,10 +38,10 @@ from .model import MODEL_NAME as MODEL_NAME
 from .model import ScoringModel as ScoringModel
 from .model import scores_parties as scores_parties
 from .provenance import git_commit as git_commit
+from .registered import CHAMPION as CHAMPION
+from .registered import RegisteredModel as RegisteredModel
 from .registration import register as register
 from .registration import register_version as register_version
-from .registry import CHAMPION as CHAMPION
-from .registry import RegisteredModel as RegisteredModel
 from .registry import VersionRow as VersionRow
 from .registry import champion as champion
 from .registry import latest_candidate as latest_candidate
@@ -64,6 +68,7 @@ __all__ = [
     "CreditFrame",
     "Explainer",
     "LocalGrowth",
+    "Mark",
     "ModelTampered",
     "NoChampion",
     "NoEarlierChampion",
@@ -93,8 +98,11 @@ __all__ = [
     "approvals",
     "approve",
     "champion",
+    "champion_mark",
     "credit_frame",
     "cross_validated_auc",
+    "deploy",
+    "deployed",
     "git_commit",
     "grade_of",
     "labels",

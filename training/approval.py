@@ -13,7 +13,8 @@ from sqlalchemy import Connection, Engine, select
 from group.audit import GROUP, AuditEvent, append, audit_log
 from group.settings import Settings
 from training.errors import NoEarlierChampion, PromotionRefused
-from training.registry import RegisteredModel, mark_champion, model_version, report_of
+from training.registered import RegisteredModel
+from training.registry import mark_champion, model_version, report_of
 from training.validation.limits import Limits, Verdict, judged, read_limits
 
 MODEL_PROMOTED: Final = "model.promoted"

@@ -8,7 +8,7 @@ import lightgbm as lgb
 import numpy as np
 import numpy.typing as npt
 
-from training.calibration import CalibrationChoice, chosen_calibration
+from training.calibrating import CalibrationChoice, chosen_calibration
 from training.inputs import Input
 from training.model import ScoringModel, Task
 

@@ -4,14 +4,20 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Final, Literal, Self
+from typing import TYPE_CHECKING, Any, Final, Literal, Self, Union
 
-import lightgbm as lgb
 import numpy as np
 import numpy.typing as npt
 
 from training.calibration import Calibration
 from training.inputs import Input, Value, numbers
+from training.loaded_booster import LoadedBooster
+
+if TYPE_CHECKING:
+    import lightgbm as lgb
+
+Booster = Union["lgb.Booster", LoadedBooster]
+"""One that was grown here, or one that was read."""
 
 Matrix = npt.NDArray[np.float64]
 Vector = npt.NDArray[np.float64]
@@ -38,7 +44,7 @@ Task = Literal["credit", "response"]
 class ScoringModel:
     """A booster, its inputs in order, and its calibration: all that a probability needs."""
 
-    booster: lgb.Booster
+    booster: Booster
     inputs: tuple[Input, ...]
     calibration: Calibration
     task: Task = "credit"
@@ -86,9 +92,9 @@ class ScoringModel:
         """The model that ``to_texts`` wrote; its predictions are equal to the bit."""
         content = json.loads(parameters)
         if "inputs" not in content:
-            return cls(lgb.Booster(model_str=booster), numbers(content["features"]), _platts_scaling(content))
+            return cls(LoadedBooster(booster), numbers(content["features"]), _platts_scaling(content))
         return cls(
-            lgb.Booster(model_str=booster),
+            LoadedBooster(booster),
             tuple(Input.of_json(given) for given in content["inputs"]),
             Calibration.of_json(content["calibration"]),
             content["task"],

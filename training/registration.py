@@ -17,7 +17,7 @@ from training.candidates import Candidate
 from training.inputs import Kind
 from training.model import ScoringModel
 from training.provenance import git_commit, texts_sha256
-from training.registry import (
+from training.registered import (
     BOOSTER_FILE,
     CANDIDATE,
     PARAMETERS_FILE,
@@ -27,8 +27,8 @@ from training.registry import (
     SHA256_TAG,
     TRAINED_BY_TAG,
     RegisteredModel,
-    registry_client,
 )
+from training.registry import registry_client
 from training.validation import Validation
 from training.validation.pictures import Picture
 from training.validation.report import ModelCard, report_html, report_json

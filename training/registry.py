@@ -10,9 +10,8 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
-from typing import Any, Final, get_args
+from typing import Any
 
 import mlflow
 from mlflow.entities.model_registry import ModelVersion
@@ -20,53 +19,22 @@ from mlflow.exceptions import MlflowException
 
 from group.libraries import hushed
 from group.settings import Settings
-from training.errors import ModelTampered, NoChampion, RegistryUnavailable, WrongTask
-from training.model import MODEL_NAME, ScoringModel, Task
+from training.errors import ModelTampered, NoChampion, RegistryUnavailable
+from training.model import MODEL_NAME
 from training.provenance import texts_sha256
-
-CHAMPION: Final = "champion"
-CANDIDATE: Final = "candidate"
-"""The alias of the version that was trained last."""
-
-BOOSTER_FILE: Final = "booster.txt"
-PARAMETERS_FILE: Final = "parameters.json"
-REPORT_FILE: Final = "validation/report.json"
-REPORT_PAGE_FILE: Final = "validation/report.html"
-SHA256_TAG: Final = "sha256"
-REPORT_SHA256_TAG: Final = "report_sha256"
-TRAINED_BY_TAG: Final = "trained_by"
-APPROVED_BY_TAG: Final = "approved_by"
-
-
-@dataclass(frozen=True)
-class RegisteredModel:
-    """A model as it stands in the registry: ``texts`` are its boosters' and its parameters'."""
-
-    texts: tuple[str, str]
-    name: str
-    version: str
-    sha256: str
-    run_id: str
-    source: str
-    trained_by: str = ""
-    approved_by: str = ""
-
-    @cached_property
-    def task(self) -> str:
-        """What it is for: ``credit``, ``response``, or an amount such as ``uplift``."""
-        # Models before there were tasks were all of credit.
-        return str(json.loads(self.texts[1]).get("task", "credit"))
-
-    @cached_property
-    def model(self) -> ScoringModel:
-        """What gives probabilities.
-
-        Raises:
-            WrongTask: it gives amounts.
-        """
-        if self.task not in get_args(Task):
-            raise WrongTask(f"'{self.name}' is a model of {self.task} and gives no probabilities.")
-        return ScoringModel.from_texts(*self.texts)
+from training.registered import (
+    APPROVED_BY_TAG,
+    BOOSTER_FILE,
+    CANDIDATE,
+    CHAMPION,
+    PARAMETERS_FILE,
+    REPORT_FILE,
+    REPORT_PAGE_FILE,
+    REPORT_SHA256_TAG,
+    SHA256_TAG,
+    TRAINED_BY_TAG,
+    RegisteredModel,
+)
 
 
 @dataclass(frozen=True, slots=True)

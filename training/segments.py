@@ -17,7 +17,7 @@ import numpy as np
 import polars as pl
 
 from features import risk_directions
-from training.calibration import CalibrationChoice, moved_to
+from training.calibrating import CalibrationChoice, moved_to
 from training.candidates import Candidate
 from training.credit import CreditFrame, Origin, credit_training_rows, judged_candidate
 from training.frames import PARTY_FOLDS, long_run_default_rate

@@ -2,8 +2,13 @@
 
 from typing import Final
 
-from features.supplier_peers import LEAST_PEERS, PEER_STATEMENTS
 from features.windows import Metric, WindowView, over, share
+
+PEER_STATEMENTS: Final = "peer_statements"
+"""The table's name. It stands beside the canonical tables and has their columns, but is made here, not delivered."""
+
+LEAST_PEERS: Final = 5
+"""Other suppliers that a buyer must have, so that nobody can be read off a row."""
 
 _PEERS: Final = Metric("supplier_peers", "peers", "suppliers", "Other suppliers of its buyers")
 _STATEMENTS: Final = Metric("peer_statements", "statements", "statements", "Statements of them", decimals=0)

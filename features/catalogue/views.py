@@ -61,6 +61,12 @@ VIEWS: Final[tuple[View, ...]] = (
     View(MARKETING, "How it answers to marketing"),
 )
 
+CREDIT_SERVICE: Final = "credit_pd"
+"""The name in Feast of the features that the credit model reads, online and offline."""
+
+MARKETING_SERVICE: Final = "marketing"
+"""That of those that models of marketing read, offline: all there are, how the party answered before among them."""
+
 CREDIT_VIEWS: Final = (
     "profile", "repayment", "utilisation", "cash_flow", "balance", "rhythm", "exposure", "bureau", "supplier_peers",
 )  # fmt: skip

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from training.calibration import Calibration, Method, chosen_calibration, moved_to
+from training.calibrating import chosen_calibration, moved_to
+from training.calibration import Calibration, Method
 
 Vector = npt.NDArray[np.float64]
 

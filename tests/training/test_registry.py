@@ -19,7 +19,8 @@ from training import (
     register,
     versions,
 )
-from training.registry import CHAMPION, report_of, report_page
+from training.registered import CHAMPION
+from training.registry import report_of, report_page
 
 
 def made_champion(registered: RegisteredModel, settings: Settings) -> RegisteredModel:

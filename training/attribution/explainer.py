@@ -4,13 +4,13 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
-import lightgbm as lgb
 import numpy as np
 import numpy.typing as npt
 
 from training.attribution.kernel import add_contributions
 from training.attribution.layout import layout_of
 from training.attribution.trees import trees_of
+from training.model import Booster
 
 Matrix = npt.NDArray[np.float64]
 
@@ -28,7 +28,7 @@ class Explainer:
         NotExplainable: the model has several classes, linear leaves, or averages its trees.
     """
 
-    def __init__(self, booster: lgb.Booster, *, most_bytes: int = _MOST_BYTES) -> None:
+    def __init__(self, booster: Booster, *, most_bytes: int = _MOST_BYTES) -> None:
         """Fill the tables, at most ``most_bytes`` of them; leaves that find no place there are computed each time."""
         trees = trees_of(booster)
         self._layout = layout_of(trees, most_bytes)

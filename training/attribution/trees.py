@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from typing import Final
 
-import lightgbm as lgb
 import numpy as np
 import numpy.typing as npt
 
 from training.errors import NotExplainable
+from training.model import Booster
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
@@ -57,7 +57,7 @@ class Tree:
         return float(self.leaf_share @ self.leaf_value)
 
 
-def trees_of(booster: lgb.Booster) -> list[Tree]:
+def trees_of(booster: Booster) -> list[Tree]:
     """Read the trees that the booster predicts with.
 
     Raises:

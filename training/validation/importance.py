@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+import lightgbm as lgb
 import numpy as np
 
 from training.attribution import Explainer
@@ -42,7 +43,8 @@ def feature_weights(model: ScoringModel, rows: Matrix) -> tuple[FeatureWeight, .
     """All features, the heaviest first; SHAP values of at most 4,000 rows, evenly taken."""
     some = rows[:: -(-len(rows) // _MOST_ROWS) or 1]
     shap = np.abs(Explainer(model.booster).contributions(some)[:, :-1]).mean(axis=0)
-    gain = np.asarray(model.booster.feature_importance("gain"), np.float64)
+    booster = lgb.Booster(model_str=model.booster.model_to_string())
+    gain = np.asarray(booster.feature_importance("gain"), np.float64)
     share = gain / max(float(gain.sum()), 1e-12)
     found = [FeatureWeight(name, float(shap[place]), float(share[place])) for place, name in enumerate(model.features)]
     return tuple(sorted(found, key=lambda one: (-one.mean_absolute_shap, one.feature)))

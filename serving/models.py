@@ -1,0 +1,170 @@
+"""The models in service: loaded once, looked after while they serve, replaced without a request noticing."""
+
+import contextlib
+import sys
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from typing import Final
+
+from features import FeatureStoreUnavailable, online_reader
+from group.errors import JinkongError
+from group.settings import Settings
+from serving.scorer import Scorer
+from training import (
+    MODEL_NAME,
+    ModelTampered,
+    RegisteredModel,
+    RegistryUnavailable,
+    champion_mark,
+    deploy,
+    deployed,
+    scores_parties,
+)
+
+_RETRY_SECONDS: Final = 2.0
+"""How long a failure to load a champion is remembered, so that requests in the meantime are refused at once."""
+
+_MOST_MODELS: Final = 32
+"""Models that one process keeps loaded; the one loaded first makes way for another."""
+
+_UNUSABLE: Final = (ModelTampered, RegistryUnavailable, FeatureStoreUnavailable)
+"""Why a champion cannot take its place, though there is one."""
+
+
+class Models:
+    """Scorers of champions. Safe to share between threads.
+
+    Where the registry is away, or its champion cannot be used, the last one that this home served goes on; ``notes``
+    says so for each model. A champion that was withdrawn is not served.
+    """
+
+    def __init__(self, settings: Settings, after_loading: Callable[[], None] = lambda: None) -> None:
+        """``after_loading`` is told when a model has been loaded."""
+        self.notes: dict[str, str] = {}
+        self._settings = settings
+        self._after_loading = after_loading
+        self._scorers: dict[str, Scorer] = {}
+        self._failures: dict[str, tuple[float, JinkongError]] = {}
+        self._loading = threading.Lock()
+        self._ended = threading.Event()
+        self._watcher: threading.Thread | None = None
+
+    def ready(self, name: str = MODEL_NAME) -> Scorer | None:
+        """The scorer of a model's champion if it is loaded already."""
+        return self._scorers.get(name)
+
+    def scorer(self, name: str = MODEL_NAME) -> Scorer:
+        """The scorer of a model's champion, loaded at the first call that can.
+
+        Raises:
+            NoChampion, RegistryUnavailable, ModelTampered, FeatureStoreUnavailable: why there is none now.
+        """
+        found = self._scorers.get(name)
+        if found is not None:
+            return found
+        with self._loading:
+            if name not in self._scorers:
+                failed = self._failures.get(name)
+                if failed is not None and time.monotonic() - failed[0] < _RETRY_SECONDS:
+                    raise failed[1]
+                if len(self._scorers) >= _MOST_MODELS:
+                    del self._scorers[next(other for other in self._scorers if other != MODEL_NAME)]
+                try:
+                    self._put(name, self._loaded(name))
+                except JinkongError as error:
+                    self._remember(name, error)
+                    raise
+            return self._scorers[name]
+
+    def watch(self) -> None:
+        """Look at the registry every few seconds from now on, in a thread, until ``close``."""
+        self._watcher = threading.Thread(target=self._watch, name="models", daemon=True)
+        self._watcher.start()
+
+    def refresh(self) -> None:
+        """Replace each model whose champion is another now; a new one that cannot be used changes nothing."""
+        for name, current in list(self._scorers.items()):
+            try:
+                mark = champion_mark(self._settings, name)
+                there = current.registered
+                if mark is not None and (mark.version, mark.sha256) == (there.version, there.sha256):
+                    self.notes.pop(name, None)
+                    continue
+                with self._loading:
+                    self._put(name, self._loaded(name))
+            except RegistryUnavailable as error:
+                self.notes[name] = f"{error} Version {current.registered.version} goes on."
+            except JinkongError as error:
+                # The alias was withdrawn: nobody answers for this model any more.
+                self._remember(name, error)
+                del self._scorers[name]
+
+    def close(self) -> None:
+        """Look no more."""
+        self._ended.set()
+        if self._watcher is not None:
+            self._watcher.join()
+
+    def _watch(self) -> None:
+        while not self._ended.wait(self._settings.model_refresh_seconds):
+            with contextlib.suppress(Exception):
+                self.refresh()
+
+    def _put(self, name: str, scorer: Scorer) -> None:
+        self._scorers[name] = scorer
+        self._failures.pop(name, None)
+        self._after_loading()
+
+    def _loaded(self, name: str) -> Scorer:
+        copy = deployed(self._settings, name)
+        try:
+            registered = self._champion(name, copy)
+            scorer = self._scorer_of(registered)
+        except _UNUSABLE as error:
+            current = self._scorers.get(name)
+            last_good = current or (None if copy is None else self._scorer_of(copy))
+            if last_good is None:
+                raise
+            self.notes[name] = f"{error} Version {last_good.registered.version} goes on."
+            return last_good
+        self.notes.pop(name, None)
+        if registered is not copy:
+            # Without a copy the next start takes longer, which is no reason not to serve.
+            with contextlib.suppress(OSError):
+                deploy(self._settings, registered)
+        return scorer
+
+    def _champion(self, name: str, copy: RegisteredModel | None) -> RegisteredModel:
+        mark = champion_mark(self._settings, name)
+        if (
+            mark is not None
+            and copy is not None
+            and mark.approved_by
+            and (mark.version, mark.sha256) == (copy.version, copy.sha256)
+        ):
+            return copy
+        if "mlflow" in sys.modules:
+            return _from_registry(self._settings, name)
+        # MLflow's import would hold up every request for seconds, and its memory would stay.
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as other:
+            return other.submit(_from_registry, self._settings, name).result()
+
+    def _scorer_of(self, registered: RegisteredModel) -> Scorer:
+        # A model of a table has columns that no party has online.
+        by_party = scores_parties(registered.name)
+        return Scorer(registered, online_reader(self._settings, registered.model.features) if by_party else None)
+
+    def _remember(self, name: str, error: JinkongError) -> None:
+        # Names come from callers: what is remembered of them is bounded.
+        if len(self._failures) >= _MOST_MODELS:
+            self._failures.clear()
+        self._failures[name] = (time.monotonic(), error)
+
+
+def _from_registry(settings: Settings, name: str) -> RegisteredModel:
+    from training import champion  # noqa: PLC0415 - imports MLflow
+
+    return champion(settings, name)
