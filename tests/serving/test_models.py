@@ -52,7 +52,8 @@ def test_the_mark_of_a_server_is_what_mlflow_says(settings: Settings, mlflow_ser
     assert champion_mark(remote) is None
     client.create_registered_model("credit_pd")
     assert champion_mark(remote) is None
-    version = client.create_model_version("credit_pd", "s3://models/nowhere", tags={"sha256": "ab", "approved_by": "Li"})
+    tags = {"sha256": "ab", "approved_by": "Li"}
+    version = client.create_model_version("credit_pd", "s3://models/nowhere", tags=tags)
     client.set_registered_model_alias("credit_pd", "champion", version.version)
     mark = champion_mark(remote)
     assert mark is not None
