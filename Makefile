@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 DEMO_ARGS ?=
 BENCH_ARGS ?=
 
-.PHONY: help setup demo test test-quick check format lock bench-simulated bench-features bench-credit bench-scale-out bench-training clean
+.PHONY: help setup demo test test-quick check format lock bench-simulated bench-features bench-credit bench-scale-out bench-training bench-serving clean
 
 help:            ## what can be made
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 18
@@ -55,6 +55,9 @@ bench-scale-out: $(READY)  ## the large group to features by partition, seconds 
 
 bench-training: $(READY)  ## models on real and simulated data against other ways, and reasons, as JSON; BENCH_ARGS="--only uci"
 	$(BIN)/python -m tests.bench.training $(BENCH_ARGS)
+
+bench-serving: $(READY)  ## scores over HTTP against a constant route and MLflow's server, as JSON; BENCH_ARGS="--stores redis"
+	$(BIN)/python -m tests.bench.serving $(BENCH_ARGS)
 
 lock: $(READY)   ## renew requirements.lock and bootstrap.lock
 	$(BIN)/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes \

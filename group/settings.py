@@ -78,17 +78,37 @@ class Settings(BaseSettings):
     )
     host: str = Field("127.0.0.1", min_length=1, description="an address to serve on")
     port: int = Field(8600, ge=0, le=65535, description="a whole number from 0 to 65535: the port to serve on; 0 picks")
-    service_token: SecretStr | None = Field(
+    workers: int = Field(1, ge=1, le=256, description="a whole number from 1 to 256: processes that serve")
+    token_keys: SecretStr | None = Field(
         None,
-        min_length=16,
-        description="a secret of at least 16 characters that callers send as 'Authorization: Bearer …'; "
-        "required to serve on anything but this machine",
+        min_length=32,
+        description="secrets of at least 32 characters, separated by commas: the first signs access tokens, the others "
+        "are still believed; empty for one that ends with the server",
+    )
+    token_minutes: float = Field(
+        15.0, ge=0.1, le=1_440, description="minutes from 0.1 to 1440 after which an access token runs out"
+    )
+    requests_per_second: float = Field(
+        1_000.0,
+        gt=0,
+        description="a number above 0: requests a second that one account may make of one worker, where the account "
+        "has no rate of its own",
+    )
+    tls_certificate: Path | None = Field(None, description="a PEM file with the certificate to serve HTTPS with")
+    tls_key: Path | None = Field(None, description="a PEM file with the certificate's key")
+    trusted_proxies: str = Field(
+        "",
+        description="addresses, separated by commas, of proxies that end TLS in front and whose X-Forwarded headers "
+        "are believed",
     )
     model_refresh_seconds: float = Field(
         10.0, ge=0.1, le=3_600, description="seconds from 0.1 to 3600 between two looks at the registry's champions"
     )
     max_body_bytes: int = Field(
         65_536, ge=1_024, le=104_857_600, description="a whole number from 1024 to 104857600: the largest request body"
+    )
+    max_batch_bytes: int = Field(
+        33_554_432, ge=1_024, le=1_073_741_824, description="a whole number from 1024 to 1073741824: the largest batch"
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "warning", description="one of debug, info, warning, error"
@@ -103,6 +123,13 @@ class Settings(BaseSettings):
     @classmethod
     def _online_store_is_known(cls, url: str) -> str:
         return _with_driver(url, ("redis", "postgresql"))
+
+    @field_validator("token_keys")
+    @classmethod
+    def _keys_are_long(cls, keys: SecretStr | None) -> SecretStr | None:
+        if keys is not None and any(len(key.strip()) < 32 for key in keys.get_secret_value().split(",")):
+            raise ValueError("too short a key")
+        return keys
 
     @field_validator("mlflow_tracking_uri")
     @classmethod

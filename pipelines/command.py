@@ -11,6 +11,7 @@ import typer
 from group.errors import InputError, JinkongError
 from group.libraries import prepare_libraries
 from group.settings import load_settings
+from pipelines.access_desk import access_app
 from pipelines.feature_desk import features_app
 from pipelines.identity_desk import identity_app
 from pipelines.model_desk import models_app
@@ -135,6 +136,7 @@ app.add_typer(features_app, name="features")
 app.add_typer(sources_app, name="sources")
 app.add_typer(train_app, name="train")
 app.add_typer(models_app, name="models")
+app.add_typer(access_app, name="access")
 app.add_typer(whitelist_app, name="whitelist")
 
 
@@ -181,10 +183,22 @@ def score(
 def serve() -> None:
     """Serve the API until Ctrl-C. It starts without a champion too, and is ready as soon as there is one."""
     with starting():
+        from pipelines.access import FIRST_ACCOUNT, first_password
         from serving import serve as run
 
-    screen = console(error=True)
-    run(load_settings(), lambda url: screen.print(f"The API's page: {url}/docs", highlight=False))
+    settings, screen = load_settings(), console(error=True)
+
+    def announce(url: str) -> None:
+        password = first_password(settings)
+        if password is not None:
+            screen.print(
+                f"Nobody could sign in yet: '{FIRST_ACCOUNT}' can for a day, with the password {password}, to be "
+                "changed at POST /v1/account/password. `jinkong access add` makes accounts.",
+                highlight=False, soft_wrap=True,
+            )  # fmt: skip
+        screen.print(f"The API's page: {url}/docs", highlight=False)
+
+    run(settings, announce)
 
 
 @app.command()

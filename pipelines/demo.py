@@ -18,6 +18,7 @@ from features import Source
 from group.database import migrated
 from group.entities import LEGAL_ENTITIES
 from group.settings import Settings
+from pipelines.access import bearer, program_secret
 from pipelines.api_process import start_api
 from pipelines.jobs.data import load_data
 from pipelines.jobs.features import build_features
@@ -46,6 +47,9 @@ from training.whitelist.kept import KeptWhitelist, release
 from training.whitelist.plan import EXAMPLE_FILE, read_plan
 
 _PARTIES = 10
+_PROGRAM = "demo"
+"""The account that the demonstration's requests are made with."""
+
 _COMMITTEE = "demonstration committee"
 """Approves what the demonstration trained: a person of their own in real life."""
 
@@ -57,6 +61,7 @@ class DemoResult:
     summary: Path
     api_url: str
     api_pid: int | None
+    secret: str
 
 
 def run_demo(settings: Settings, source: Source, reporter: Reporter, console: Console, *, keep: bool) -> DemoResult:
@@ -93,8 +98,10 @@ def run_demo(settings: Settings, source: Source, reporter: Reporter, console: Co
         with reporter.bar("starting the API", None):
             server = start_api(own, workspace.home / "api.log")
         try:
-            scores = _score_parties(server.url, workspace, own)
-            offers = _offers(server.url, listed, own) if listed else []
+            secret = program_secret(own, _PROGRAM, ("credit_officer", "marketer"))
+            signed_in = bearer(server.url, _PROGRAM, secret)
+            scores = _score_parties(server.url, workspace, signed_in)
+            offers = _offers(server.url, listed, signed_in) if listed else []
         except BaseException:
             server.stop()
             raise
@@ -110,7 +117,7 @@ def run_demo(settings: Settings, source: Source, reporter: Reporter, console: Co
     text = json.dumps(summary, indent=2, ensure_ascii=False)
     for path in (workspace.home / "summary.json", demo_home / "summary.json"):
         path.write_text(text)
-    result = DemoResult(demo_home / "summary.json", server.url, server.process.pid if keep else None)
+    result = DemoResult(demo_home / "summary.json", server.url, server.process.pid if keep else None, secret)
     _tell_where_to_look(console, own, result)
     return result
 
@@ -150,21 +157,16 @@ def _whitelist(settings: Settings, trained: StepRecord, reporter: Reporter, cons
     return kept
 
 
-def _offers(url: str, listed: KeptWhitelist, settings: Settings) -> list[dict[str, Any]]:
+def _offers(url: str, listed: KeptWhitelist, signed_in: dict[str, str]) -> list[dict[str, Any]]:
     """The first offers of each company over HTTP, as a marketer's tool would ask for them."""
     offers: list[dict[str, Any]] = []
-    with httpx.Client(base_url=url, headers=_headers(settings), timeout=30) as client:
+    with httpx.Client(base_url=url, headers=signed_in, timeout=30) as client:
         for company in LEGAL_ENTITIES:
             asked: dict[str, str | int] = {"legal_entity": company, "limit": 3}
             response = client.get(f"/v1/whitelists/{listed.name}", params=asked)
             response.raise_for_status()
             offers += response.json()["offers"]
     return offers
-
-
-def _headers(settings: Settings) -> dict[str, str]:
-    token = settings.service_token
-    return {"Authorization": f"Bearer {token.get_secret_value()}"} if token else {}
 
 
 def _tell_offers(console: Console, listed: KeptWhitelist, offers: list[dict[str, Any]]) -> None:
@@ -204,13 +206,13 @@ def _reports(settings: Settings, workspace: Workspace, reporter: Reporter) -> di
     return written
 
 
-def _score_parties(url: str, workspace: Workspace, settings: Settings) -> list[dict[str, Any]]:
+def _score_parties(url: str, workspace: Workspace, signed_in: dict[str, str]) -> list[dict[str, Any]]:
     """Score ten parties that are online, spread evenly over companies and parties, as a lending flow would."""
     files = sorted((workspace.features / "profile").glob("*.parquet"))
     known = pl.read_parquet(files[-1], columns=["legal_entity", "party_id"]).sort("legal_entity", "party_id")
     chosen = known.gather_every(max(len(known) // _PARTIES, 1)).head(_PARTIES)
     scores = []
-    with httpx.Client(base_url=url, headers=_headers(settings), timeout=30) as client:
+    with httpx.Client(base_url=url, headers=signed_in, timeout=30) as client:
         for party in chosen.to_dicts():
             response = client.post("/v1/score", json=party)
             response.raise_for_status()
@@ -283,12 +285,13 @@ def _tell_where_to_look(console: Console, settings: Settings, result: DemoResult
     if result.api_pid is None:
         lines += [
             f"API          JINKONG_HOME={home} .venv/bin/jinkong serve",
+            f"access       JINKONG_HOME={home} .venv/bin/jinkong access reset {_PROGRAM}, for a secret to sign in with",
             f"OpenAPI      http://{settings.host}:{settings.port}/docs, once it serves",
         ]
     else:
         lines += [
             f"API          {result.api_url} (stop it with: kill {result.api_pid})",
-            f"OpenAPI      {result.api_url}/docs",
+            f"OpenAPI      {result.api_url}/docs, which signs in as '{_PROGRAM}' with the secret '{result.secret}'",
         ]
     console.print("\n[bold]Where to look[/bold]")
     for line in lines:

@@ -4,22 +4,24 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 from importlib.metadata import version
-from typing import Final
+from typing import Annotated, Final, cast
 
-from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi import APIRouter, FastAPI, Request, Response, Security
 from fastapi.responses import JSONResponse, RedirectResponse
 from fastapi_offline import FastAPIOffline
 
 from group.database import DatabaseUnavailable, require_current
 from group.settings import Settings
 from serving.backend import Backend, open_backend
-from serving.callers import backend_of
+from serving.callers import allowed, backend_of, problems
 from serving.direct import Direct
-from serving.limits import BodyLimit
+from serving.limits import BodyLimit, Rates
 from serving.messages import Health, ModelName, Readiness
 from serving.metrics import CONTENT_TYPE, Measured, Metrics
 from serving.problems import ApiError, answer_with_problems
 from serving.scores import model_name, score, scorer_of, scores
+from serving.signing_in import SignInError, sign_in_problem, signing_in
+from serving.tokens import Caller, tokens_of
 from serving.whitelists import whitelists
 
 _DESCRIPTION: Final = """
@@ -49,12 +51,18 @@ def create_app(settings: Settings, connect: Callable[[Settings], Backend] = open
     )
     app.state.settings = settings
     app.state.metrics = metrics
+    app.state.tokens = tokens_of(settings)
+    app.state.rates = Rates(settings.requests_per_second)
     app.include_router(_operations)
+    app.include_router(signing_in)
     app.include_router(scores)
     app.include_router(whitelists)
     answer_with_problems(app)
+    app.add_exception_handler(SignInError, lambda _request, error: sign_in_problem(cast("SignInError", error)))
     app.add_middleware(Direct, handlers={("POST", "/v1/score"): score})
-    app.add_middleware(BodyLimit, most_bytes=settings.max_body_bytes)
+    app.add_middleware(
+        BodyLimit, most_bytes=settings.max_body_bytes, larger={"/v1/score/batch": settings.max_batch_bytes}
+    )
     app.add_middleware(Measured, metrics=metrics)
     return app
 
@@ -87,13 +95,14 @@ def readyz(request: Request) -> JSONResponse:
         require_current(backend_of(request).engine)
     except DatabaseUnavailable as error:
         reasons.append(str(error))
-    answer = Readiness(status="not ready" if reasons else "ready", model=model, reasons=reasons)
+    notes = list(backend_of(request).models.notes.values())
+    answer = Readiness(status="not ready" if reasons else "ready", model=model, reasons=reasons, notes=notes)
     status = HTTPStatus.SERVICE_UNAVAILABLE if reasons else HTTPStatus.OK
     return JSONResponse(answer.model_dump(), status)
 
 
-@_operations.get("/metrics", summary="Measures for Prometheus", response_class=Response)
-def metrics(request: Request) -> Response:
+@_operations.get("/metrics", summary="Measures for Prometheus", response_class=Response, responses=problems())
+def metrics(request: Request, _caller: Annotated[Caller, Security(allowed, scopes=["operations:read"])]) -> Response:
     """Requests by route and answer, their duration, scores by company, the model in service."""
     loaded = backend_of(request).models.ready()
     in_service = (loaded.registered.name, loaded.registered.version) if loaded else None

@@ -3,7 +3,7 @@
 import json
 import os
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -14,6 +14,10 @@ from serving.scorer import Scored, Scorer
 from training import ModelTampered, RegisteredModel
 
 SCORE_GIVEN: Final = "score.given"
+SCORES_GIVEN: Final = "scores.given"
+
+
+_ID_LENGTH: Final = 36
 
 
 def new_decision_id(at: datetime) -> str:
@@ -42,6 +46,38 @@ def decision_payload(request: Mapping[str, Any], registered: RegisteredModel, sc
     )
 
 
+def part_payload(
+    legal_entity: str, registered: RegisteredModel, parties: Sequence[str | None], scored: Sequence[Scored]
+) -> CanonicalJson:
+    """What the audit log keeps of a part of a batch: one record, with a row a score."""
+    return _text(
+        {
+            "request": {"legal_entity": legal_entity, "model": registered.name},
+            "model": {"name": registered.name, "version": registered.version, "sha256": registered.sha256},
+            "rows": [
+                {
+                    "party_id": party,
+                    "features": one.values,
+                    "features_as_of": one.features_as_of.isoformat() if one.features_as_of else None,
+                    **_answer(one),
+                }
+                for party, one in zip(parties, scored, strict=True)
+            ],
+        }
+    )
+
+
+def row_id(record: str, row: int) -> str:
+    """The decision id of a row of a batch's record."""
+    return f"{record}-{row}"
+
+
+def record_and_row(decision_id: str) -> tuple[str, int | None]:
+    """The record that a decision stands in, and its row where the record is of a batch."""
+    record, row = decision_id[:_ID_LENGTH], decision_id[_ID_LENGTH + 1 :]
+    return record, int(row) if row.isascii() and row.isdigit() and len(row) <= 5 else None
+
+
 def replay(payload: str, scorer: Scorer) -> CanonicalJson:
     """Score again what an audit record's ``payload`` says was seen, and return the payload that this gives.
 
@@ -57,7 +93,12 @@ def replay(payload: str, scorer: Scorer) -> CanonicalJson:
             f"The record was scored by version {seen['model']['version']} of '{seen['model']['name']}' with SHA-256 "
             f"{seen['model']['sha256']}; version {registered.version} is another model."
         )
-    return _text(seen | _answer(scorer.score_values(seen["features"])))
+    if "rows" in seen:
+        again = scorer.score_values([row["features"] for row in seen["rows"]])
+        rows = [row | _answer(scored) for row, scored in zip(seen["rows"], again, strict=True)]
+        return _text(seen | {"rows": rows})
+    [scored] = scorer.score_values([seen["features"]])
+    return _text(seen | _answer(scored))
 
 
 def _answer(scored: Scored) -> dict[str, Any]:

@@ -15,6 +15,9 @@ Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 
 Text = Annotated[str, Field(strict=True, max_length=200)]
 
+MODEL_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,79}$"
+"""Names that a registered model can have."""
+
 _MOST_FEATURES: Final = 2_000
 
 PARTY_EXAMPLE: Final[dict[str, Any]] = {"legal_entity": "consumer", "party_id": "PXR5Q2M7ZKCA"}
@@ -37,7 +40,7 @@ class ScoreRequest(BaseModel):
     )
     model: str = Field(
         MODEL_NAME,
-        pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,79}$",
+        pattern=MODEL_PATTERN,
         description="the registered model that scores, such as credit_pd-credit-instalment_loan-person; one of a table "
         "takes features alone",
     )
@@ -98,6 +101,25 @@ class ScoreReply(BaseModel):
     scored_at: datetime = Field(examples=["2026-01-03T09:30:00.123456Z"])
 
 
+class BatchAnswer(BaseModel):
+    """What became of one row of a batch."""
+
+    row: int = Field(ge=0, description="its place in the request, from 0")
+    decision_id: str | None = Field(examples=["0198c2c3-8f7e-7d0e-9a53-6a1a4e1d2f10-17"])
+    party_id: str | None
+    probability: float | None = Field(ge=0, le=1)
+    score: int | None = Field(ge=300, le=850)
+    grade: str | None
+    reasons: list[ReasonReply] | None
+    error: str | None = Field(description="a stable code and the reason why there is no score")
+
+
+class BatchReply(BaseModel):
+    """The answers to a batch, in its order."""
+
+    scores: list[BatchAnswer]
+
+
 class ModelReply(BaseModel):
     """A model in service and the columns it reads."""
 
@@ -142,6 +164,40 @@ class WhitelistReply(BaseModel):
     next_after_rank: int | None
 
 
+class TokenReply(BaseModel):
+    """An access token (RFC 6749, section 5.1)."""
+
+    access_token: str = Field(examples=["eyJhbGciOiJIUzI1NiIs…"])
+    token_type: Literal["bearer"] = "bearer"  # noqa: S105 - the kind of token
+    expires_in: int = Field(description="seconds", examples=[900])
+    scope: str = Field(description="what it allows, separated by spaces", examples=["models:read scores:write"])
+
+
+class SignInProblem(BaseModel):
+    """Why there is no token (RFC 6749, section 5.2). ``error`` is stable."""
+
+    error: str = Field(examples=["invalid_client"])
+    error_description: str
+
+
+class AccountReply(BaseModel):
+    """Whose token is shown."""
+
+    name: str = Field(examples=["lending-flow"])
+    scopes: list[str] = Field(examples=[["scores:write"]])
+    legal_entities: list[LegalEntityCode] = Field(description="the companies that it acts for")
+
+
+class NewPassword(BaseModel):
+    """A person's present password and the one of their choice."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    username: str = Field(min_length=1, max_length=80, examples=["li.wei"])
+    password: str = Field(min_length=1, max_length=256)
+    new_password: str = Field(min_length=1, max_length=256, description="12 characters at least")
+
+
 class Health(BaseModel):
     """The process is alive."""
 
@@ -155,6 +211,7 @@ class Readiness(BaseModel):
     status: Literal["ready", "not ready"]
     model: ModelName | None = None
     reasons: list[str] = Field(default_factory=list, description="what is in the way; empty when ready")
+    notes: list[str] = Field(default_factory=list, description="what is not as it should be, and yet served")
 
 
 class WrongField(BaseModel):

@@ -1,6 +1,6 @@
 """Errors as the API answers them: problem+json (RFC 9457) with a stable code, never an echo of what was sent."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -15,14 +15,28 @@ from serving.messages import Problem, WrongField
 MEDIA_TYPE: Final = "application/problem+json"
 
 
+_HEADERS: Final[dict[int, dict[str, str]]] = {
+    HTTPStatus.SERVICE_UNAVAILABLE: {"Retry-After": "5"},
+    HTTPStatus.UNAUTHORIZED: {"WWW-Authenticate": "Bearer"},
+}
+
+
 class ApiError(JinkongError):
     """An answer other than success, with its status and stable code."""
 
-    def __init__(self, status: int, code: str, detail: str, errors: Sequence[WrongField] = ()) -> None:
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        detail: str,
+        errors: Sequence[WrongField] = (),
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
         super().__init__(detail)
         self.status = status
         self.code = code
         self.errors = list(errors)
+        self.headers = dict(headers or _HEADERS.get(status, {}))
 
 
 def problem_response(
@@ -40,12 +54,15 @@ def problem_response(
     return JSONResponse(problem.model_dump(), status, headers, MEDIA_TYPE)
 
 
+def database_away() -> ApiError:
+    """The error where the state database does not answer."""
+    detail = "The database does not answer; try again."
+    return ApiError(HTTPStatus.SERVICE_UNAVAILABLE, "database_unavailable", detail)
+
+
 def problem_of(error: ApiError) -> JSONResponse:
     """The response for an error of ours."""
-    headers = {"Retry-After": "5"} if error.status == HTTPStatus.SERVICE_UNAVAILABLE else None
-    if error.status == HTTPStatus.UNAUTHORIZED:
-        headers = {"WWW-Authenticate": "Bearer"}
-    return problem_response(error.status, error.code, str(error), error.errors, headers)
+    return problem_response(error.status, error.code, str(error), error.errors, error.headers)
 
 
 def invalid_request(details: Sequence[Any]) -> ApiError:

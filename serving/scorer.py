@@ -97,18 +97,23 @@ class Scorer:
         scored = iter(self.score_rows(np.array([given.row for given in usable]), usable) if usable else ())
         return [next(scored) if isinstance(given, _Read) else given for given in read]
 
-    def score_values(self, values: Sequence[Value]) -> Scored:
-        """The score of a row as it was put on record.
+    def score_values(self, rows: Sequence[Sequence[Value]]) -> list[Scored]:
+        """The scores of rows as they were put on record.
 
         Raises:
-            WrongFeatureRow: it is not the model's.
+            WrongFeatureRow: one is not the model's.
         """
-        if len(values) != len(self._columns):
-            raise WrongFeatureRow({"features": f"has {len(values)} values, not {len(self._columns)}"})
-        [scored] = self.score([Asked("", features=dict(zip(self._columns, values, strict=True)))])
-        if isinstance(scored, JinkongError):
-            raise scored
-        return scored
+        asked = []
+        for values in rows:
+            if len(values) != len(self._columns):
+                raise WrongFeatureRow({"features": f"has {len(values)} values, not {len(self._columns)}"})
+            asked.append(Asked("", features=dict(zip(self._columns, values, strict=True))))
+        again: list[Scored] = []
+        for scored in self.score(asked):
+            if isinstance(scored, JinkongError):
+                raise scored
+            again.append(scored)
+        return again
 
     def score_rows(self, rows: Matrix, read: Sequence[_Read]) -> list[Scored]:
         """Scores of encoded rows ``(n, k)`` that were read as ``read`` says."""

@@ -1,21 +1,36 @@
 """Routes of scores: a party or a row, and the models that score them."""
 
+from collections.abc import Iterator, Sequence
 from http import HTTPStatus
+from itertools import chain
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Path, Request, Response
-from starlette.concurrency import run_in_threadpool
+from fastapi import APIRouter, Path, Query, Request, Response, Security
+from fastapi.responses import StreamingResponse
+from starlette.concurrency import iterate_in_threadpool, run_in_threadpool
 
 from features import FeatureStoreUnavailable, UnknownParty
 from group.database import DatabaseUnavailable
 from group.errors import JinkongError
-from serving.callers import Caller, backend_of, caller_of, problems
+from serving.batches import FORMATS, JSON, MOST_ROWS, Answer, UnusableBatch, read_batch, told
+from serving.callers import allowed, backend_of, caller_of, problems, require_company
 from serving.direct import body_of, json_body
 from serving.gathering import TooManyWaiting
-from serving.messages import PARTY_EXAMPLE, ModelName, ModelReply, ScoreReply, ScoreRequest, WrongField
+from serving.messages import (
+    MODEL_PATTERN,
+    PARTY_EXAMPLE,
+    BatchReply,
+    LegalEntityCode,
+    ModelName,
+    ModelReply,
+    ScoreReply,
+    ScoreRequest,
+    WrongField,
+)
 from serving.problems import ApiError
 from serving.scorer import Scorer, WrongFeatureRow
-from training import MODEL_NAME, ModelTampered, NoChampion, RegistryUnavailable, WrongTask
+from serving.tokens import Caller
+from training import MODEL_NAME, ModelTampered, NoChampion, RegistryUnavailable, WrongTask, scores_parties
 
 _UNAVAILABLE: Final = {
     NoChampion: "no_champion",
@@ -33,6 +48,8 @@ _SCORE_EXAMPLES: Final = {
         "value": {"legal_entity": "credit", "features": {"age_years": 41.5, "income_per_month": None}},
     },
 }
+
+ModelReader = Annotated[Caller, Security(allowed, scopes=["models:read"])]
 
 scores: Final = APIRouter(prefix="/v1", tags=["scores"])
 
@@ -60,9 +77,9 @@ def model_name(scorer: Scorer) -> ModelName:
 @scores.get(
     "/model",
     summary="The model in service and its features",
-    responses=problems(HTTPStatus.UNAUTHORIZED, HTTPStatus.SERVICE_UNAVAILABLE),
+    responses=problems(),
 )
-def model(_caller_name: Caller, request: Request) -> ModelReply:
+def model(_caller: ModelReader, request: Request) -> ModelReply:
     """Names, in order, what a full feature row must hold."""
     scorer = scorer_of(request)
     model = scorer.registered.model
@@ -72,10 +89,10 @@ def model(_caller_name: Caller, request: Request) -> ModelReply:
 @scores.get(
     "/models/{name}",
     summary="Another model in service and its columns",
-    responses=problems(HTTPStatus.UNAUTHORIZED, HTTPStatus.SERVICE_UNAVAILABLE),
+    responses=problems(),
 )
 def named_model(
-    name: Annotated[str, Path(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,79}$")], _caller_name: Caller, request: Request
+    name: Annotated[str, Path(pattern=MODEL_PATTERN)], _caller: ModelReader, request: Request
 ) -> ModelReply:
     """The champion of a registered model, such as one of a table."""
     scorer = scorer_of(request, name)
@@ -87,25 +104,24 @@ def named_model(
     "/score",
     summary="Score a party or a row of features",
     responses=problems(
-        HTTPStatus.UNAUTHORIZED,
         HTTPStatus.NOT_FOUND,
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-        HTTPStatus.UNPROCESSABLE_ENTITY,
-        HTTPStatus.SERVICE_UNAVAILABLE,
     ),
+    dependencies=[Security(allowed, scopes=["scores:write"])],
     response_model=ScoreReply,
     openapi_extra=json_body(ScoreRequest, _SCORE_EXAMPLES),
 )
 async def score(request: Request) -> Response:
     """The probability, its score and reasons. The record is on disk before the answer leaves."""
-    caller = caller_of(request)
+    caller = caller_of(request, "scores:write")
     wanted = await body_of(request, ScoreRequest)
+    require_company(caller, wanted.legal_entity)
     backend = backend_of(request)
     scorer = backend.models.ready(wanted.model)
     if scorer is None:
         scorer = await run_in_threadpool(scorer_of, request, wanted.model)
     try:
-        given = await backend.scoring.score(wanted, scorer, caller)
+        given = await backend.scoring.score(wanted, scorer, caller.name)
     except UnknownParty as error:
         raise ApiError(HTTPStatus.NOT_FOUND, "unknown_party", str(error)) from None
     except WrongFeatureRow as error:
@@ -116,6 +132,89 @@ async def score(request: Request) -> Response:
         raise _unavailable(error) from None
     request.app.state.metrics.scored(wanted.legal_entity)
     return Response(given.reply, media_type="application/json")
+
+
+_BATCH_BODY: Final = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            JSON: {
+                "schema": {
+                    "oneOf": [
+                        {
+                            "type": "object",
+                            "required": [name],
+                            "additionalProperties": False,
+                            "properties": {
+                                name: {"type": "array", "minItems": 1, "maxItems": MOST_ROWS, "items": items}
+                            },
+                        }
+                        for name, items in (("parties", {"type": "string"}), ("rows", {"type": "object"}))
+                    ]
+                },
+                "example": {"parties": [PARTY_EXAMPLE["party_id"]]},
+            },
+            **{kind: {"schema": {"type": "string", "format": "binary"}} for kind in FORMATS if kind != JSON},
+        },
+    }
+}
+
+
+@scores.post(
+    "/score/batch",
+    summary="Score up to 10,000 parties or rows",
+    responses={
+        200: {
+            "model": BatchReply,
+            "content": {kind: {"schema": {"type": "string"}} for kind in FORMATS if kind != JSON},
+        },
+        **problems(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.NOT_ACCEPTABLE, HTTPStatus.UNSUPPORTED_MEDIA_TYPE),
+    },
+    response_class=StreamingResponse,
+    openapi_extra=_BATCH_BODY,
+)
+async def score_batch(
+    request: Request,
+    caller: Annotated[Caller, Security(allowed, scopes=["scores:batch"])],
+    legal_entity: Annotated[LegalEntityCode, Query(description="the company that asks; it sees only what it may")],
+    model: Annotated[str, Query(pattern=MODEL_PATTERN, description="the registered model that scores")] = MODEL_NAME,
+) -> StreamingResponse:
+    """Parties whose features are online, or full rows: as JSON, CSV, Parquet or an Arrow stream (Content-Type).
+
+    Answers come as they are scored, in the format that Accept names, in the order of the request. Each has its decision
+    id; a party that is not known, or a row that is not the model's, has the reason instead.
+    """
+    require_company(caller, legal_entity)
+    wanted = request.headers.get("accept", "*/*").split(",")[0].split(";")[0].strip()
+    answered_as = JSON if wanted in ("*/*", "application/*") else wanted
+    if answered_as not in FORMATS:
+        detail = f"'{answered_as}' is not written here; accept one of {', '.join(FORMATS)}."
+        raise ApiError(HTTPStatus.NOT_ACCEPTABLE, "not_acceptable", detail)
+    sent_as = request.headers.get("content-type", JSON).split(";")[0].strip().lower()
+    body = await request.body()
+    parts = await run_in_threadpool(_begun, request, body, sent_as, legal_entity, model, caller.name)
+    request.app.state.metrics.scored(legal_entity)
+    return StreamingResponse(iterate_in_threadpool(told(parts, answered_as)), media_type=answered_as)
+
+
+def _begun(
+    request: Request, body: bytes, sent_as: str, legal_entity: str, model: str, caller: str
+) -> Iterator[Sequence[Answer]]:
+    """The parts of a batch, the first of which is scored: what cannot be answered is refused before anything is."""
+    try:
+        batch = read_batch(body, sent_as, rows_alone=not scores_parties(model))
+        parts = backend_of(request).scoring.score_batch(batch, legal_entity, scorer_of(request, model), caller)
+        first = next(parts)
+    except UnusableBatch as error:
+        status = (
+            HTTPStatus.UNSUPPORTED_MEDIA_TYPE
+            if error.code == "unsupported_media_type"
+            else HTTPStatus.UNPROCESSABLE_ENTITY
+        )
+        raise ApiError(status, error.code, str(error)) from None
+    except tuple(_UNAVAILABLE) as error:
+        raise _unavailable(error) from None
+    return chain([first], parts)
 
 
 def _unavailable(error: JinkongError) -> ApiError:

@@ -1,8 +1,9 @@
 """Scores as they are given: gathered, scored together, on record together, and only then answered."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import count
 from typing import Any, Final
 
 import orjson
@@ -10,16 +11,28 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
+from features import UnknownParty
 from group.audit import AuditEvent, AuditRecord, append_all
 from group.database import DatabaseUnavailable
 from group.errors import JinkongError
-from serving.decisions import SCORE_GIVEN, decision_payload, new_decision_id
+from serving.batches import Answer, Batch
+from serving.decisions import (
+    SCORE_GIVEN,
+    SCORES_GIVEN,
+    decision_payload,
+    new_decision_id,
+    part_payload,
+    row_id,
+)
 from serving.gathering import Gatherer
 from serving.messages import ScoreRequest
 from serving.scorer import Asked, Scored, Scorer
 
 _MOST_AT_ONCE: Final = 256
 _MOST_WAITING: Final = 512
+
+_PART: Final = 500
+"""Rows of a batch that are scored and recorded in one go."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +66,30 @@ class Scoring:
             FeatureStoreUnavailable, DatabaseUnavailable, TooManyWaiting: not now.
         """
         return await self._gatherer.ask(_Wanted(request, scorer, caller))
+
+    def score_batch(self, batch: Batch, legal_entity: str, scorer: Scorer, caller: str) -> Iterator[list[Answer]]:
+        """The answers to a batch, a part at a time, each part once its record is on disk.
+
+        Raises:
+            FeatureStoreUnavailable, DatabaseUnavailable: not now.
+        """
+        asked = [Asked(legal_entity, party_id=party) for party in batch.parties]
+        asked += [Asked(legal_entity, features=row) for row in batch.rows]
+        for first in range(0, len(asked), _PART):
+            part = asked[first : first + _PART]
+            outcomes = scorer.score(part)
+            given = [outcome for outcome in outcomes if isinstance(outcome, Scored)]
+            of_whom = [one.party_id for one, outcome in zip(part, outcomes, strict=True) if isinstance(outcome, Scored)]
+            now = self._now()
+            record = new_decision_id(now)
+            if given:
+                payload = part_payload(legal_entity, scorer.registered, of_whom, given)
+                self._record([AuditEvent(legal_entity, caller, SCORES_GIVEN, record, payload)], now)
+            rows = count()
+            yield [
+                _told(number, one, outcome, row_id(record, next(rows)) if isinstance(outcome, Scored) else None)
+                for number, (one, outcome) in enumerate(zip(part, outcomes, strict=True), first)
+            ]
 
     def close(self) -> None:
         """Give what is being scored, and end."""
@@ -103,6 +140,23 @@ def _scored(wanted: Sequence[_Wanted]) -> list[Scored | Exception]:
         for place, outcome in zip(places, scored, strict=True):
             outcomes[place] = outcome
     return outcomes
+
+
+def _told(number: int, asked: Asked, outcome: Scored | Exception, decision_id: str | None) -> Answer:
+    told: Answer = {"row": number, "decision_id": decision_id, "party_id": asked.party_id}
+    if isinstance(outcome, Scored):
+        reasons = [
+            {"code": reason.code, "zh": reason.zh, "en": reason.en, "weight": reason.weight}
+            for reason in outcome.reasons
+        ]
+        return told | {
+            "probability": outcome.probability, "score": outcome.score, "grade": outcome.grade, "reasons": reasons,
+            "error": None,
+        }  # fmt: skip
+    code = "unknown_party" if isinstance(outcome, UnknownParty) else "wrong_feature_row"
+    return told | {
+        "probability": None, "score": None, "grade": None, "reasons": None, "error": f"{code}: {outcome}"
+    }  # fmt: skip
 
 
 def _asked_for(request: ScoreRequest) -> dict[str, Any]:

@@ -2,41 +2,67 @@
 
 import gc
 import ipaddress
+import os
+import secrets
 from collections.abc import Callable
 from functools import partial
 
 import uvicorn
+from fastapi import FastAPI
 
 from group.errors import InputError
-from group.settings import Settings
+from group.libraries import prepare_libraries
+from group.settings import PREFIX, Settings, load_settings
 from serving.app import create_app
 from serving.backend import open_backend
 
 
 class UnprotectedService(InputError):
-    """The API would be open to other machines without a token."""
+    """Secrets would travel to other machines for everybody to read."""
 
 
 def serve(settings: Settings, announce: Callable[[str], None] = lambda _url: None) -> None:
     """Serve until the process is told to stop. ``announce`` is told the address just before.
 
     Raises:
-        UnprotectedService: another machine could reach the address, and no token is set.
+        UnprotectedService: another machine could reach the address, and nothing encrypts what is sent.
     """
-    if settings.service_token is None and not _reaches_this_machine_only(settings.host):
+    encrypted = settings.tls_certificate is not None
+    if not (encrypted or settings.trusted_proxies or _reaches_this_machine_only(settings.host)):
         raise UnprotectedService(
-            f"JINKONG_HOST is {settings.host}, which other machines can reach; set JINKONG_SERVICE_TOKEN to a secret "
-            "of at least 16 characters first, or serve on 127.0.0.1."
+            f"JINKONG_HOST is {settings.host}, which other machines can reach, and nothing encrypts what they send: "
+            "set JINKONG_TLS_CERTIFICATE and JINKONG_TLS_KEY, or JINKONG_TRUSTED_PROXIES to the proxy that ends TLS in "
+            "front, or serve on 127.0.0.1."
         )
-    announce(f"http://{settings.host}:{settings.port}")
+    announce(f"{'https' if encrypted else 'http'}://{settings.host}:{settings.port}")
+    alone = settings.workers == 1
+    if not alone and settings.token_keys is None:
+        # A token that one worker gives has to be believed by the others.
+        os.environ[f"{PREFIX}TOKEN_KEYS"] = secrets.token_urlsafe(32)
     uvicorn.run(
-        create_app(settings, partial(open_backend, after_loading=_spare_collector)),
+        _app(settings) if alone else "serving.server:worker_app",
+        factory=not alone,
+        workers=None if alone else settings.workers,
         host=settings.host,
         port=settings.port,
         log_level=settings.log_level,
         access_log=settings.log_level in ("debug", "info"),
         server_header=False,
+        ssl_certfile=settings.tls_certificate,
+        ssl_keyfile=settings.tls_key,
+        proxy_headers=bool(settings.trusted_proxies),
+        forwarded_allow_ips=settings.trusted_proxies or None,
     )
+
+
+def worker_app() -> FastAPI:
+    """The application of one worker of several, by the settings that they share."""
+    prepare_libraries()
+    return _app(load_settings())
+
+
+def _app(settings: Settings) -> FastAPI:
+    return create_app(settings, partial(open_backend, after_loading=_spare_collector))
 
 
 def _spare_collector() -> None:

@@ -4,15 +4,16 @@ from dataclasses import asdict
 from http import HTTPStatus
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Path, Query, Request
+from fastapi import APIRouter, Path, Query, Request, Security
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from group.database import reading
-from serving.callers import Caller, backend_of, problems
+from serving.callers import allowed, backend_of, problems, require_company
 from serving.messages import LegalEntityCode, OfferReply, WhitelistReply
-from serving.problems import ApiError
+from serving.problems import ApiError, database_away
+from serving.tokens import Caller
 from training.whitelist.kept import KeptWhitelist, Offer, offers_of, released
 
 _MOST_OFFERS: Final = 1_000
@@ -20,6 +21,7 @@ _MOST_OFFERS: Final = 1_000
 whitelists: Final = APIRouter(prefix="/v1/whitelists", tags=["whitelists"])
 
 ListName = Annotated[str, Path(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,79}$", description="of the list's plan")]
+Reader = Annotated[Caller, Security(allowed, scopes=["whitelists:read"])]
 Company = Annotated[LegalEntityCode, Query(description="the company that asks; it sees its own offers alone")]
 
 
@@ -27,21 +29,19 @@ Company = Annotated[LegalEntityCode, Query(description="the company that asks; i
     "/{name}",
     summary="The offers of a company on a whitelist",
     responses=problems(
-        HTTPStatus.UNAUTHORIZED,
         HTTPStatus.NOT_FOUND,
-        HTTPStatus.UNPROCESSABLE_ENTITY,
-        HTTPStatus.SERVICE_UNAVAILABLE,
     ),
 )
 def offers(
     name: ListName,
     legal_entity: Company,
-    _caller_name: Caller,
+    caller: Reader,
     request: Request,
     after_rank: Annotated[int, Query(ge=0, description="offers that come after this rank; 0 for the first")] = 0,
     limit: Annotated[int, Query(ge=1, le=_MOST_OFFERS, description="at most so many offers")] = 100,
 ) -> WhitelistReply:
     """By rank, of the newest released version; whoever is held out at random is not shown, so that nobody asks them."""
+    require_company(caller, legal_entity)
     # One more than asked for tells whether there are more.
     kept, found = _read(request, name, legal_entity, None, after_rank, limit + 1)
     shown = found[:limit]
@@ -59,20 +59,18 @@ def offers(
     "/{name}/parties/{party_id}",
     summary="The offer of a party on a whitelist",
     responses=problems(
-        HTTPStatus.UNAUTHORIZED,
         HTTPStatus.NOT_FOUND,
-        HTTPStatus.UNPROCESSABLE_ENTITY,
-        HTTPStatus.SERVICE_UNAVAILABLE,
     ),
 )
 def offer_of_party(
     name: ListName,
     party_id: Annotated[str, Path(min_length=1, max_length=64)],
     legal_entity: Company,
-    _caller_name: Caller,
+    caller: Reader,
     request: Request,
 ) -> OfferReply:
     """What the company may offer the party by the newest released version."""
+    require_company(caller, legal_entity)
     kept, found = _read(request, name, legal_entity, party_id, 0, 1)
     if not found:
         raise ApiError(
@@ -94,9 +92,7 @@ def _read(
             )
             return kept, list(found)
     except (DBAPIError, PoolTimeoutError):
-        raise ApiError(
-            HTTPStatus.SERVICE_UNAVAILABLE, "database_unavailable", "The database does not answer; try again."
-        ) from None
+        raise database_away() from None
 
 
 def _released(connection: Connection, name: str) -> KeptWhitelist:

@@ -19,6 +19,7 @@ from pipelines.jobs.training import train_credit
 from pipelines.model_approval import approve_latest
 from pipelines.progress import Silence
 from pipelines.workspace import Workspace
+from tests.serving.calling import signed_in_at
 from training import MODEL_NAME, champion
 
 pytestmark = pytest.mark.long
@@ -74,8 +75,9 @@ def test_the_thread_runs_on_servers_alone(
     party = pl.read_parquet(newest, columns=["legal_entity", "party_id"]).row(5, named=True)
     server = start_api(settings, tmp_path / "api.log")
     try:
-        reply = httpx.post(f"{server.url}/v1/score", json=party, timeout=30).json()
-        stranger = httpx.post(f"{server.url}/v1/score", json=party | {"party_id": "nobody"}, timeout=30)
+        with httpx.Client(base_url=server.url, headers=signed_in_at(server.url, settings), timeout=30) as client:
+            reply = client.post("/v1/score", json=party).json()
+            stranger = client.post("/v1/score", json=party | {"party_id": "nobody"})
     finally:
         server.stop()
     assert 0 < reply["probability_of_default"] < 1
@@ -88,7 +90,7 @@ def test_the_thread_runs_on_servers_alone(
         heads = connection.execute(text("SELECT legal_entity, sequence FROM audit_head"))
         chains = {head.legal_entity: head.sequence for head in heads}
     engine.dispose()
-    assert chains == {GROUP: 1, party["legal_entity"]: 1}
+    assert chains == {GROUP: 2, party["legal_entity"]: 1}
     assert redis.Redis.from_url(redis_url).dbsize() >= features.facts["online"]["profile"]
     # Nothing was quietly kept in the embedded stores instead.
     assert not (home / "state.db").exists()

@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
+from pipelines.access import bearer
 from tests.conftest import CACHE, ROOT, free_port
 
 pytestmark = pytest.mark.long
@@ -88,7 +89,10 @@ def test_keep_leaves_the_api_up_after_the_command_has_ended(
     url = line.split()[1]
     assert httpx.get(f"{url}/readyz").json()["status"] == "ready"
     party = {name: summary_of(simulated_demo)["scores"][0][name] for name in ("legal_entity", "party_id")}
-    assert httpx.post(f"{url}/v1/score", json=party).status_code == 200
+    [line] = [line for line in second_run.stdout.splitlines() if "signs in as" in line]
+    name, secret = re.findall(r"'([^']+)'", line)
+    assert httpx.post(f"{url}/v1/score", json=party, headers=bearer(url, name, secret)).status_code == 200
+    assert httpx.post(f"{url}/v1/score", json=party).status_code == 401
 
 
 def test_the_same_pipeline_runs_on_the_real_file_and_beats_plain_lightgbm(uci_file: Path) -> None:

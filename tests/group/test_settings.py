@@ -16,7 +16,7 @@ from group.settings import InvalidSetting, Settings, documented_settings, load_s
         ("JINKONG_ONLINE_STORE_URL", "not a url", "redis://HOST:PORT/N"),
         ("JINKONG_MLFLOW_TRACKING_URI", "ftp://somewhere", "http"),
         ("JINKONG_LOG_LEVEL", "loud", "debug, info, warning, error"),
-        ("JINKONG_SERVICE_TOKEN", "short", "at least 16 characters"),
+        ("JINKONG_TOKEN_KEYS", "x" * 40 + ",short", "at least 32 characters"),
     ],
 )
 def test_a_wrong_value_ends_with_the_name_of_the_variable_and_what_is_allowed(
@@ -67,9 +67,9 @@ def test_every_setting_is_documented_and_no_secret_has_a_default() -> None:
     listed = documented_settings()
     assert {name for name, _, _ in listed} == {f"JINKONG_{field.upper()}" for field in Settings.model_fields}
     assert all(len(description) > 15 for _, _, description in listed)
-    assert load_settings({}).service_token is None
+    assert load_settings({}).token_keys is None
 
 
 def test_a_secret_is_not_printed() -> None:
-    settings = load_settings({"JINKONG_SERVICE_TOKEN": "a-very-secret-token"})
-    assert "a-very-secret-token" not in repr(settings)
+    settings = load_settings({"JINKONG_TOKEN_KEYS": "a-very-secret-key-of-32-characters"})
+    assert "a-very-secret-key" not in repr(settings)

@@ -88,7 +88,7 @@ def test_the_demo_refuses_such_a_file_in_the_same_way(tmp_path: Path, name: str,
         (("demo", "--source", "folder", "--path", "."), {}, "for your own tables run data, features, train"),
         (("features",), {}, "run `jinkong data` first"),
         (("train",), {}, "run `jinkong features` first"),
-        (("serve",), {"JINKONG_HOST": "0.0.0.0"}, "set JINKONG_SERVICE_TOKEN"),  # noqa: S104 - must be refused
+        (("serve",), {"JINKONG_HOST": "0.0.0.0"}, "set JINKONG_TLS_CERTIFICATE"),  # noqa: S104 - must be refused
     ],
 )
 def test_a_call_that_cannot_be_done_says_what_would_be_right(

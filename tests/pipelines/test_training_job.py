@@ -8,7 +8,6 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from fastapi.testclient import TestClient
 from rich.console import Console
 from sqlalchemy import select
 
@@ -19,8 +18,8 @@ from pipelines.jobs.training import train_credit
 from pipelines.progress import Silence
 from pipelines.told import tell_training
 from pipelines.workspace import Workspace
-from serving import create_app
 from tests.pipelines.in_process import jinkong
+from tests.serving.calling import calling
 from training import MODEL_NAME, champion, latest_candidate, versions
 from training.registry import report_of
 
@@ -128,7 +127,7 @@ def test_each_segment_gets_a_model_of_its_own_or_is_named_as_too_small(trained_s
     newest = sorted((Workspace.of(trained_settings).features / "profile").glob("*.parquet"))[-1]
     customers = pl.read_parquet(newest, columns=["legal_entity", "party_id"]).filter(legal_entity="consumer")
     party = customers.sort("party_id").row(3, named=True)
-    with TestClient(create_app(trained_settings)) as client:
+    with calling(trained_settings) as client:
         pooled = client.post("/v1/score", json=party).json()
         by_segment = client.post("/v1/score", json=party | {"model": own.name}).json()
     assert by_segment["model"]["name"] == own.name

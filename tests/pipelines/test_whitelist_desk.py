@@ -10,15 +10,14 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from fastapi.testclient import TestClient
 from sqlalchemy import select
 
 from group.audit import GROUP, audit_log, verify
 from group.database import open_database
 from group.settings import Settings
 from pipelines.workspace import Workspace
-from serving import create_app
 from tests.pipelines.in_process import jinkong
+from tests.serving.calling import calling
 from training import champion
 from training.registry import report_of
 from training.whitelist.plan import EXAMPLE_FILE
@@ -66,7 +65,7 @@ def test_a_model_of_amounts_gives_no_scores(own_settings: Settings, desk: Desk, 
     rows.write_text("a\n1\n")
     refused = desk("score", "uplift", str(rows), "--output", str(tmp_path / "out.csv"))
     assert (refused.returncode, "gives no probabilities" in refused.stderr) == (2, True)
-    with TestClient(create_app(own_settings)) as client:
+    with calling(own_settings) as client:
         reply = client.post("/v1/score", json={"legal_entity": "credit", "features": {"a": 1}, "model": "uplift"})
     assert reply.status_code == 422
     assert "gives no probabilities" in reply.json()["detail"]
@@ -82,7 +81,7 @@ def offers(own_settings: Settings, desk: Desk, plan: Path, tmp_path_factory: pyt
     assert "a draft" in made.stdout
     early = desk("whitelist", "export", "desk", "--output", str(folder))
     assert (early.returncode, "No version of 'desk' is released yet" in early.stderr) == (2, True)
-    with TestClient(create_app(own_settings)) as client:
+    with calling(own_settings) as client:
         reply = client.get("/v1/whitelists/desk", params={"legal_entity": "credit"})
         assert reply.json()["code"] == "unknown_whitelist"
     released = desk("whitelist", "release", "desk", "--by", "Li", "--reason", "the campaign")
@@ -115,7 +114,7 @@ def test_a_released_list_is_exported_in_every_format(desk: Desk, offers: pl.Data
 
 
 def test_a_released_list_is_served_to_its_company_alone(own_settings: Settings, offers: pl.DataFrame) -> None:
-    with TestClient(create_app(own_settings)) as client:
+    with calling(own_settings) as client:
         served = []
         after: int | None = 0
         while after is not None:

@@ -9,7 +9,7 @@ from fastapi.testclient import TestClient
 
 from group.settings import Settings
 from pipelines.workspace import Workspace
-from serving import create_app
+from tests.serving.calling import calling
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def api_settings(trained_settings: Settings, tmp_path: Path) -> Settings:
 
 @pytest.fixture
 def client(api_settings: Settings) -> Iterator[TestClient]:
-    with TestClient(create_app(api_settings), raise_server_exceptions=False) as made:
+    with calling(api_settings) as made:
         yield made
 
 

@@ -13,9 +13,10 @@ from group.settings import Settings
 from pipelines.jobs.table import read_table_for, train_table
 from pipelines.model_approval import approve_latest
 from pipelines.progress import Silence
-from serving import Scorer, create_app, replay
+from serving import Scorer, replay
 from serving.backend import Backend
 from tests.pipelines.in_process import jinkong
+from tests.serving.calling import calling
 from training import champion
 from training.table import TableRequest
 
@@ -34,7 +35,7 @@ def served(settings: Settings, tmp_path: Path) -> Iterator[tuple[TestClient, Set
     frame = read_table_for(request, Silence())
     train_table(settings, frame, request, Silence(), trained_by="Alice Wang")
     approve_latest(settings, "loans", by="Bob Li", reason="good")
-    with TestClient(create_app(settings)) as client:
+    with calling(settings) as client:
         yield client, settings
 
 

@@ -1,0 +1,360 @@
+"""Serving against a route that does nothing and against MLflow's own server: ``make bench-serving``.
+
+Server and load generator share the machine. Each figure is a median of rounds in which the sides take turns; the score
+has its reasons and a durable record, for parties of the small simulated group. ``--home`` takes a home that holds a
+champion already.
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import polars as pl
+import psutil
+
+from features import materialise, query
+from group.entities import LEGAL_ENTITIES
+from group.libraries import prepare_libraries
+from group.settings import Settings, load_settings
+from pipelines import access
+from pipelines.api_process import ApiProcess, start_api
+from pipelines.jobs.features import build_features
+from pipelines.jobs.training import train_credit
+from pipelines.model_approval import approve_latest
+from pipelines.progress import Silence
+from pipelines.steps import working_in
+from pipelines.workspace import Workspace
+from tests.bench.groups import a_group
+from tests.bench.load import Answers, closed, open_loop, request_bytes
+from tests.conftest import free_port, running_redis, started, wait_until
+from training import champion
+
+CONNECTIONS = 64
+FSYNCS = 300
+BATCH = 1_000
+
+
+def main() -> None:
+    """Measure and print JSON."""
+    prepare_libraries()
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("--home", type=Path, help="a home with a champion; made in a minute if not given")
+    arguments.add_argument("--rounds", type=int, default=5)
+    arguments.add_argument("--seconds", type=float, default=4.0, help="of each round of load")
+    arguments.add_argument("--stores", nargs="+", choices=["sqlite", "redis"], default=["sqlite", "redis"])
+    chosen = arguments.parse_args()
+    with tempfile.TemporaryDirectory(prefix="jinkong-bench-") as folder:
+        home = chosen.home or prepared(Path(folder) / "home")
+        result: dict[str, Any] = {"benchmark": "serving", "cores": os.cpu_count(), "fsync": fsync(home)}
+        with running_redis(Path(folder)) as redis_url:
+            for store in chosen.stores:
+                url = redis_url if store == "redis" else ""
+                state = f"sqlite:///{folder}/{store}.db"
+                settings = load_settings(
+                    {
+                        "JINKONG_HOME": str(home), "JINKONG_DATABASE_URL": state, "JINKONG_ONLINE_STORE_URL": url,
+                        "JINKONG_PORT": str(free_port()),
+                    }
+                )  # fmt: skip
+                result[store] = on_store(settings, Path(folder), chosen.rounds, chosen.seconds)
+    print(json.dumps(result, indent=2))  # noqa: T201 - the result
+
+
+def prepared(home: Path) -> Path:
+    """The small group with a champion."""
+    settings = load_settings({"JINKONG_HOME": str(home)})
+    with working_in(Workspace.of(settings)):
+        a_group(settings, 0.1)
+        build_features(settings, Silence())
+        train_credit(settings, Silence(), trained_by="the benchmark")
+        approve_latest(settings, "credit_pd", by="the committee", reason="to measure")
+    return home
+
+
+def fsync(home: Path) -> dict[str, float]:
+    """Milliseconds until four kilobytes at the end of a file of the home's disk are on it."""
+    path = home / "fsync.bench"
+    seconds = []
+    with path.open("wb", buffering=0) as file:
+        for _ in range(FSYNCS):
+            file.write(b"x" * 4_096)
+            began = time.perf_counter()
+            os.fsync(file.fileno())
+            seconds.append(time.perf_counter() - began)
+    path.unlink()
+    return {"median_ms": 1e3 * statistics.median(seconds), "p99_ms": 1e3 * sorted(seconds)[int(0.99 * FSYNCS)]}
+
+
+def on_store(settings: Settings, folder: Path, rounds: int, seconds: float) -> dict[str, Any]:
+    """Every figure on one online store."""
+    parties = online_parties(settings)
+    if settings.online_store_url:
+        as_of = query(
+            "SELECT max(event_timestamp) AS at FROM read_parquet($files)",
+            {"files": f"{Workspace.of(settings).features}/profile/*.parquet"},
+        )["at"][0]
+        materialise(settings, Workspace.of(settings).features, as_of)
+    log(f"{settings.online_store_url or 'sqlite'}: {len(parties)} parties")
+    result: dict[str, Any] = {"cold_start": cold_start(settings, folder)}
+    with contextlib.ExitStack() as stack:
+        constant = stack.enter_context(constant_server(folder))
+        server = stack.enter_context(api(settings, folder))
+        mlflow = stack.enter_context(mlflow_server(settings, folder))
+        headers = signed_in(settings, server.url)
+        result["saturation"] = saturation(server.url, constant, headers, parties, rounds, seconds)
+        rate = result["saturation"]["score_per_second"]
+        result["half_load"] = half_load(server.url, constant, headers, parties, rounds, seconds, rate / 2)
+        result["overload"] = overload(server.url, headers, parties, seconds, 2 * rate)
+        result["mlflow"] = against_mlflow(settings, server.url, mlflow, headers, parties, rounds)
+        result["memory_mb"] = round(psutil.Process(server.process.pid).memory_info().rss / 2**20)
+    result["two_workers"] = two_workers(settings, folder, parties, rounds, seconds, rate)
+    return result
+
+
+def online_parties(settings: Settings) -> list[dict[str, str]]:
+    """Everybody who is online, in no order."""
+    newest = sorted((Workspace.of(settings).features / "profile").glob("*.parquet"))[-1]
+    found = pl.read_parquet(newest, columns=["legal_entity", "party_id"]).sample(fraction=1, shuffle=True, seed=1)
+    return found.to_dicts()
+
+
+@contextlib.contextmanager
+def api(settings: Settings, folder: Path, workers: int = 1) -> Iterator[ApiProcess]:
+    """`jinkong serve`."""
+    names = ("DATABASE_URL", "ONLINE_STORE_URL", "WORKERS")
+    values = (settings.database_url, settings.online_store_url, str(workers))
+    before = {f"JINKONG_{name}": os.environ.get(f"JINKONG_{name}") for name in names}
+    os.environ |= {f"JINKONG_{name}": value for name, value in zip(names, values, strict=True)}
+    try:
+        server = start_api(settings, folder / "api.log")
+    finally:
+        for name, old in before.items():
+            if old is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = old
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+@contextlib.contextmanager
+def constant_server(folder: Path) -> Iterator[int]:
+    """A bare FastAPI route on the same server; yields its port."""
+    port = free_port()
+    command = [
+        sys.executable, "-m", "uvicorn", "tests.bench.constant:app", "--port", str(port), "--log-level", "warning",
+    ]  # fmt: skip
+    with started(command, folder / "constant.log") as process:
+        url = f"http://127.0.0.1:{port}/constant"
+        wait_until(lambda: httpx.post(url).is_success, process, folder / "constant.log")
+        yield port
+
+
+@contextlib.contextmanager
+def mlflow_server(settings: Settings, folder: Path) -> Iterator[str]:
+    """`mlflow models serve` of the champion; yields its address."""
+    port = free_port()
+    registered = champion(settings)
+    command = [
+        sys.executable, "-m", "mlflow", "models", "serve", "--model-uri",
+        f"models:/{registered.name}/{registered.version}", "--env-manager", "local", "--port", str(port),
+    ]  # fmt: skip
+    # It starts what it finds on the path.
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    with started(command, folder / "mlflow.log", MLFLOW_TRACKING_URI=settings.tracking_uri, PATH=path) as process:
+        url = f"http://127.0.0.1:{port}"
+        wait_until(lambda: httpx.get(f"{url}/ping").is_success, process, folder / "mlflow.log")
+        yield url
+
+
+def signed_in(settings: Settings, url: str) -> dict[str, str]:
+    """A program that may ask as often as it can."""
+    name = f"bench-{time.monotonic_ns()}"
+    roles = ["credit_officer"]
+    secret = access.add(settings, name, "client", roles, list(LEGAL_ENTITIES), by="bench", requests_per_second=1e6)
+    return access.bearer(url, name, secret)
+
+
+def score_requests(headers: dict[str, str], parties: list[dict[str, str]]) -> list[bytes]:
+    """A request a party."""
+    all_headers = headers | {"content-type": "application/json"}
+    return [request_bytes("/v1/score", json.dumps(party).encode(), all_headers) for party in parties]
+
+
+def port_of(url: str) -> int:
+    """The port of a server's address."""
+    port = httpx.URL(url).port
+    assert port is not None
+    return port
+
+
+def saturation(
+    url: str, constant: int, headers: dict[str, str], parties: list[dict[str, str]], rounds: int, seconds: float
+) -> dict[str, Any]:
+    """Requests a second of both, closed."""
+    scores, bare = score_requests(headers, parties), [request_bytes("/constant", b"{}", {})]
+    closed(port_of(url), scores, CONNECTIONS, 1.0)
+    both: dict[str, list[float]] = {"score": [], "constant": []}
+    for _ in range(rounds):
+        for name, port, requests in (("score", port_of(url), scores), ("constant", constant, bare)):
+            answers = closed(port, requests, CONNECTIONS, seconds)
+            assert set(answers.latencies) == {200}, answers.counts()
+            both[name].append(answers.per_second)
+    medians = {name: statistics.median(found) for name, found in both.items()}
+    return {
+        "score_over_constant": medians["score"] / medians["constant"],
+        "score_per_second": medians["score"],
+        "constant_per_second": medians["constant"],
+        "rounds": both,
+    }
+
+
+def half_load(
+    url: str,
+    constant: int,
+    headers: dict[str, str],
+    parties: list[dict[str, str]],
+    rounds: int,
+    seconds: float,
+    rate: float,
+) -> dict[str, Any]:
+    """Latencies of both at the same rate, open; an fsync of the same disk is measured between."""
+    scores, bare = score_requests(headers, parties), [request_bytes("/constant", b"{}", {})]
+    p99: dict[str, list[float]] = {"score": [], "constant": []}
+    p50: dict[str, list[float]] = {"score": [], "constant": []}
+    for _ in range(rounds):
+        for name, port, requests in (("score", port_of(url), scores), ("constant", constant, bare)):
+            answers = open_loop(port, requests, CONNECTIONS, seconds, rate)
+            assert set(answers.latencies) == {200}, answers.counts()
+            p99[name].append(1e3 * answers.quantile(0.99))
+            p50[name].append(1e3 * answers.quantile(0.5))
+    median = {name: statistics.median(found) for name, found in p99.items()}
+    return {
+        "per_second": rate,
+        "score_p99_ms": median["score"],
+        "constant_p99_ms": median["constant"],
+        "p99_over_constant": median["score"] / median["constant"],
+        "p50_ms": {name: statistics.median(found) for name, found in p50.items()},
+        "rounds_p99_ms": p99,
+    }
+
+
+def overload(
+    url: str, headers: dict[str, str], parties: list[dict[str, str]], seconds: float, rate: float
+) -> dict[str, Any]:
+    """What is answered and what is shed at twice the load that one worker holds."""
+    answers: Answers = open_loop(port_of(url), score_requests(headers, parties), 2_000, seconds, rate)
+    again = closed(port_of(url), score_requests(headers, parties), 8, 1.0)
+    return {
+        "asked_per_second": rate,
+        "answers": answers.counts(),
+        "good_per_second": answers.per_second,
+        "good_p99_ms": 1e3 * answers.quantile(0.99),
+        "p99_ms_right_after": 1e3 * again.quantile(0.99),
+    }
+
+
+def against_mlflow(
+    settings: Settings, url: str, mlflow: str, headers: dict[str, str], parties: list[dict[str, str]], rounds: int
+) -> dict[str, Any]:
+    """One client, one row and a thousand, against the same model behind MLflow's server."""
+    model = champion(settings).model
+    some = [party for party in parties if party["legal_entity"] == "consumer"][:BATCH]
+    with httpx.Client(base_url=url, headers=headers, timeout=60) as ours, httpx.Client(timeout=60) as theirs:
+        rows = features_of(settings, some)
+        values = [[None if np.isnan(value) else value for value in row] for row in rows]
+        one, many = (
+            json.dumps({"dataframe_split": {"columns": list(model.features), "data": some_values}})
+            for some_values in (values[:1], values)
+        )
+        json_header = {"content-type": "application/json"}
+
+        def by_mlflow(body: str) -> Any:
+            return theirs.post(f"{mlflow}/invocations", content=body, headers=json_header).json()["predictions"]
+
+        def batch() -> Any:
+            asked = {"parties": [party["party_id"] for party in some]}
+            return ours.post("/v1/score/batch", params={"legal_entity": "consumer"}, json=asked).json()["scores"]
+
+        def singles() -> Any:
+            return [ours.post("/v1/score", json=party).json() for party in some[:100]]
+
+        wanted = [answer["probability"] for answer in batch()]
+        assert [answer["probability"] for answer in singles()] == wanted[:100]
+        assert np.allclose(np.ravel(by_mlflow(many)), wanted, rtol=1e-12, atol=0)
+        sides: dict[str, Callable[[], Any]] = {
+            "score": lambda: ours.post("/v1/score", json=some[0]), "mlflow_row": lambda: by_mlflow(one),
+        }  # fmt: skip
+        row = {name: [timed(work) for _ in range(40 * rounds)] for name, work in sides.items()}
+        large: dict[str, list[float]] = {"batch": [], "mlflow": [], "singles": []}
+        for _ in range(rounds):
+            large["batch"].append(timed(batch))
+            large["mlflow"].append(timed(lambda: by_mlflow(many)))
+            large["singles"].append(timed(singles) / 100 * len(some))
+    p50 = {name: 1e3 * statistics.median(found) for name, found in row.items()}
+    microseconds = {name: 1e6 * statistics.median(found) / len(some) for name, found in large.items()}
+    return {
+        "one_row_p50_ms": p50,
+        "mlflow_over_score": p50["mlflow_row"] / p50["score"],
+        "rows": len(some),
+        "microseconds_a_row": microseconds,
+        "single_over_batch": microseconds["singles"] / microseconds["batch"],
+        "mlflow_over_batch": microseconds["mlflow"] / microseconds["batch"],
+    }
+
+
+def features_of(settings: Settings, parties: list[dict[str, str]]) -> Any:
+    """What the online store holds of the parties, in the model's order."""
+    from features import online_reader
+
+    reader = online_reader(settings, champion(settings).model.features)
+    return reader.read([(party["legal_entity"], party["party_id"]) for party in parties]).values
+
+
+def cold_start(settings: Settings, folder: Path) -> dict[str, float]:
+    """Seconds from nothing to ready, as the second start of a home is."""
+    seconds = []
+    for _ in range(3):
+        began = time.perf_counter()
+        with api(settings, folder):
+            seconds.append(time.perf_counter() - began)
+    return {"first_seconds": seconds[0], "median_seconds": statistics.median(seconds[1:])}
+
+
+def two_workers(
+    settings: Settings, folder: Path, parties: list[dict[str, str]], rounds: int, seconds: float, one: float
+) -> dict[str, float]:
+    """Scores a second of two workers over those of one, while the load generator takes its share of the cores."""
+    with api(settings, folder, workers=2) as server:
+        requests = score_requests(signed_in(settings, server.url), parties)
+        found = [closed(port_of(server.url), requests, CONNECTIONS, seconds).per_second for _ in range(rounds)]
+    two = statistics.median(found)
+    return {"per_second": two, "over_one": two / one}
+
+
+def timed(work: Callable[[], Any]) -> float:
+    """Seconds that it takes."""
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
+
+
+def log(text: str) -> None:
+    """Progress."""
+    print(text, file=sys.stderr, flush=True)  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()
