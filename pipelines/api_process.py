@@ -49,7 +49,9 @@ def start_api(settings: Settings, log: Path) -> ApiProcess:
         ServerFailed: it ended, or was not ready within a minute; the message ends with what it printed last.
     """
     port = _free_port(settings.host, settings.port)
-    environment = os.environ | {
+    # Feast, where it was imported, has prometheus_client share its values among processes by files.
+    inherited = {name: value for name, value in os.environ.items() if name != "PROMETHEUS_MULTIPROC_DIR"}
+    environment = inherited | {
         "JINKONG_HOME": str(settings.home.absolute()),
         "JINKONG_HOST": settings.host,
         "JINKONG_PORT": str(port),

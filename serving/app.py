@@ -14,12 +14,12 @@ from group.database import DatabaseUnavailable, require_current
 from group.settings import Settings
 from serving.backend import Backend, open_backend
 from serving.callers import allowed, backend_of, problems
-from serving.direct import Direct
+from serving.direct import DirectApi
 from serving.limits import BodyLimit, Rates
 from serving.messages import Health, ModelName, Readiness
 from serving.metrics import CONTENT_TYPE, Measured, Metrics
 from serving.problems import ApiError, answer_with_problems
-from serving.scores import model_name, score, scorer_of, scores
+from serving.scores import give_score, model_name, scorer_of, scores
 from serving.signing_in import SignInError, sign_in_problem, signing_in
 from serving.tokens import Caller, tokens_of
 from serving.whitelists import whitelists
@@ -31,7 +31,7 @@ the features and the model it rests on, before it is answered.
 """
 
 
-def create_app(settings: Settings, connect: Callable[[Settings], Backend] = open_backend) -> FastAPI:
+def create_app(settings: Settings, connect: Callable[[Settings], Backend] = open_backend) -> DirectApi:
     """The application. It starts without a champion and answers 503 until there is one."""
     metrics = Metrics()
 
@@ -59,12 +59,13 @@ def create_app(settings: Settings, connect: Callable[[Settings], Backend] = open
     app.include_router(whitelists)
     answer_with_problems(app)
     app.add_exception_handler(SignInError, lambda _request, error: sign_in_problem(cast("SignInError", error)))
-    app.add_middleware(Direct, handlers={("POST", "/v1/score"): score})
     app.add_middleware(
         BodyLimit, most_bytes=settings.max_body_bytes, larger={"/v1/score/batch": settings.max_batch_bytes}
     )
     app.add_middleware(Measured, metrics=metrics)
-    return app
+    api = DirectApi(app, metrics.answered)
+    api.answer_directly("POST", "/v1/score", give_score, settings.max_body_bytes)
+    return api
 
 
 _operations: Final = APIRouter(tags=["operations"])

@@ -19,7 +19,8 @@ class Gatherer(Generic[Wanted, Given]):
     """Hands what waits to ``work``, all of it at once, in a thread of its own; meanwhile the next gather.
 
     Nothing is held back to wait for company: where one request comes alone, it is worked on alone. So the work for
-    each grows smaller the more there are, and a queue empties at the pace of the work, not of its overheads.
+    each grows smaller the more there are, and a queue empties at the pace of the work, not of its overheads. It is one
+    thread, to which the loop hands over: two that compete for the interpreter double the time of each request.
     """
 
     def __init__(
@@ -50,13 +51,16 @@ class Gatherer(Generic[Wanted, Given]):
         self._waiting.append((wanted, answer))
         if not self._working:
             self._working = True
-            # After what has arrived by now was parsed, which may be more than this one.
-            loop.call_soon(self._begin, loop)
+            self._begin_soon(loop)
         return await answer
 
     def close(self) -> None:
         """End the thread after the work in hand."""
         self._thread.shutdown()
+
+    def _begin_soon(self, loop: asyncio.AbstractEventLoop) -> None:
+        # After the loop has taken in what has arrived by now, which may be more than this one.
+        loop.call_later(0, self._begin, loop)
 
     def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
         some, self._waiting = self._waiting[: self._most_at_once], self._waiting[self._most_at_once :]
@@ -78,10 +82,6 @@ class Gatherer(Generic[Wanted, Given]):
         answers: Sequence["asyncio.Future[Given]"],
         given: Sequence[Given | Exception],
     ) -> None:
-        if self._waiting:
-            self._begin(loop)
-        else:
-            self._working = False
         for answer, result in zip(answers, given, strict=True):
             if answer.done():  # whoever asked has gone
                 continue
@@ -89,3 +89,8 @@ class Gatherer(Generic[Wanted, Given]):
                 answer.set_exception(result)
             else:
                 answer.set_result(result)
+        # The answers leave first.
+        if self._waiting:
+            self._begin_soon(loop)
+        else:
+            self._working = False

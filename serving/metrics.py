@@ -22,14 +22,21 @@ class Metrics:
         self._seconds = Histogram(
             "jinkong_request_seconds", "Time to answer", ("route",), buckets=_SECONDS, registry=self._registry
         )
+        # Looking a child up by its labels costs more than counting.
+        self._routes: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
         self._scores = Counter("jinkong_scores", "Scores given", ("legal_entity",), registry=self._registry)
         self._ready = Gauge("jinkong_ready", "1 while a champion is loaded", registry=self._registry)
         self._model = Gauge("jinkong_model", "The model in service", ("name", "version"), registry=self._registry)
 
     def answered(self, route: str, method: str, status: int, seconds: float) -> None:
         """Count one answer."""
-        self._requests.labels(route, method, str(status)).inc()
-        self._seconds.labels(route).observe(seconds)
+        key = (route, method, status)
+        found = self._routes.get(key)
+        if found is None:
+            found = self._requests.labels(route, method, str(status)), self._seconds.labels(route)
+            self._routes[key] = found
+        found[0].inc()
+        found[1].observe(seconds)
 
     def scored(self, legal_entity: str) -> None:
         """Count one score."""

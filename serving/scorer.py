@@ -16,9 +16,9 @@ from training import (
     RegisteredModel,
     WeighedReason,
     WrongInput,
-    grade_of,
     score_points,
 )
+from training.scale import MASTER_SCALE, grade_places
 
 Value = float | str | bool | None
 Matrix = npt.NDArray[np.float64]
@@ -120,10 +120,12 @@ class Scorer:
         probability = self.model.probability(rows)
         reasons = self._book.reasons_for(self._explainer.contributions(rows))
         credit = self.model.task == "credit"
-        points = score_points(probability).tolist() if credit else [None] * len(read)
+        nothing = [None] * len(read)
+        points = score_points(probability).tolist() if credit else nothing
+        grades = [MASTER_SCALE[place].name for place in grade_places(probability)] if credit else nothing
         return [
-            Scored(given.values, given.as_of, pd, score, grade_of(pd) if credit else None, why)
-            for given, pd, score, why in zip(read, probability.tolist(), points, reasons, strict=True)
+            Scored(given.values, given.as_of, pd, score, grade, why)
+            for given, pd, score, grade, why in zip(read, probability.tolist(), points, grades, reasons, strict=True)
         ]
 
     def _read(self, asked: Sequence[Asked]) -> list[_Read | JinkongError]:

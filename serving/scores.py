@@ -14,7 +14,7 @@ from group.database import DatabaseUnavailable
 from group.errors import JinkongError
 from serving.batches import FORMATS, JSON, MOST_ROWS, Answer, UnusableBatch, read_batch, told
 from serving.callers import allowed, backend_of, caller_of, problems, require_company
-from serving.direct import body_of, json_body
+from serving.direct import json_body, overloaded, parsed
 from serving.gathering import TooManyWaiting
 from serving.messages import (
     MODEL_PATTERN,
@@ -38,7 +38,6 @@ _UNAVAILABLE: Final = {
     ModelTampered: "model_tampered",
     FeatureStoreUnavailable: "feature_store_unavailable",
     DatabaseUnavailable: "database_unavailable",
-    TooManyWaiting: "overloaded",
 }
 
 _SCORE_EXAMPLES: Final = {
@@ -113,8 +112,17 @@ def named_model(
 )
 async def score(request: Request) -> Response:
     """The probability, its score and reasons. The record is on disk before the answer leaves."""
+    return await give_score(request, await request.body())
+
+
+async def give_score(request: Request, body: bytes) -> Response:
+    """The answer to a request of the route above.
+
+    Raises:
+        ApiError: it is not allowed, cannot be used, or cannot be answered now.
+    """
     caller = caller_of(request, "scores:write")
-    wanted = await body_of(request, ScoreRequest)
+    wanted = parsed(body, ScoreRequest)
     require_company(caller, wanted.legal_entity)
     backend = backend_of(request)
     scorer = backend.models.ready(wanted.model)
@@ -128,6 +136,8 @@ async def score(request: Request) -> Response:
         wrong = [WrongField(path=f"$.features.{name}", message=fault) for name, fault in error.faults.items()]
         detail = f"{wrong[0].path} {wrong[0].message}."
         raise ApiError(HTTPStatus.UNPROCESSABLE_ENTITY, "wrong_feature_row", detail, wrong) from None
+    except TooManyWaiting:
+        raise overloaded() from None
     except tuple(_UNAVAILABLE) as error:
         raise _unavailable(error) from None
     request.app.state.metrics.scored(wanted.legal_entity)

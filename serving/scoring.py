@@ -96,25 +96,27 @@ class Scoring:
         self._gatherer.close()
 
     def _give(self, wanted: Sequence[_Wanted]) -> list[GivenScore | Exception]:
-        outcomes = _scored(wanted)
+        outcomes = _outcomes(wanted)
         now = self._now()
-        events: dict[int, AuditEvent] = {
-            place: AuditEvent(
+        scored = [(one, outcome) for one, outcome in zip(wanted, outcomes, strict=True) if isinstance(outcome, Scored)]
+        events = [
+            AuditEvent(
                 one.request.legal_entity, one.caller, SCORE_GIVEN, new_decision_id(now),
                 decision_payload(_asked_for(one.request), one.scorer.registered, outcome),
             )
-            for place, (one, outcome) in enumerate(zip(wanted, outcomes, strict=True))
-            if isinstance(outcome, Scored)
-        }  # fmt: skip
-        records = dict(zip(events, self._record(list(events.values()), now), strict=True))
-        return [
-            outcome
-            if isinstance(outcome, Exception)
-            else GivenScore(records[place].subject, _reply(one, outcome, records[place]))
-            for place, (one, outcome) in enumerate(zip(wanted, outcomes, strict=True))
-        ]
+            for one, outcome in scored
+        ]  # fmt: skip
+        given = iter(
+            [
+                GivenScore(record.subject, _reply(one, outcome, record))
+                for (one, outcome), record in zip(scored, self._record(events, now), strict=True)
+            ]
+        )
+        return [outcome if isinstance(outcome, Exception) else next(given) for outcome in outcomes]
 
     def _record(self, events: Sequence[AuditEvent], now: datetime) -> list[AuditRecord]:
+        if not events:
+            return []
         try:
             with self._engine.begin() as connection:
                 return append_all(connection, events, now)
@@ -124,7 +126,7 @@ class Scoring:
             ) from None
 
 
-def _scored(wanted: Sequence[_Wanted]) -> list[Scored | Exception]:
+def _outcomes(wanted: Sequence[_Wanted]) -> list[Scored | Exception]:
     """Each model's at once; where a model's features cannot be read, its askers alone are told."""
     outcomes: list[Scored | Exception] = [JinkongError("not scored")] * len(wanted)
     by_scorer: dict[Scorer, list[int]] = {}

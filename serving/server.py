@@ -8,13 +8,13 @@ from collections.abc import Callable
 from functools import partial
 
 import uvicorn
-from fastapi import FastAPI
 
 from group.errors import InputError
 from group.libraries import prepare_libraries
 from group.settings import PREFIX, Settings, load_settings
 from serving.app import create_app
 from serving.backend import open_backend
+from serving.direct import DirectApi
 
 
 class UnprotectedService(InputError):
@@ -55,13 +55,13 @@ def serve(settings: Settings, announce: Callable[[str], None] = lambda _url: Non
     )
 
 
-def worker_app() -> FastAPI:
+def worker_app() -> DirectApi:
     """The application of one worker of several, by the settings that they share."""
     prepare_libraries()
     return _app(load_settings())
 
 
-def _app(settings: Settings) -> FastAPI:
+def _app(settings: Settings) -> DirectApi:
     return create_app(settings, partial(open_backend, after_loading=_spare_collector))
 
 

@@ -62,12 +62,8 @@ class OnlineReader:
         with store_errors():
             stored = self._store.read(entity_keys(ENTITY_COLUMNS, parties))
         values = stored.values[:, self._places]
-        as_of = [
-            min((instant for instant in instants if instant is not None), default=None)
-            for instants in zip(*stored.instants, strict=True)
-        ]
-        found = np.array([instant is not None for instant in as_of], dtype=np.bool_)
-        return OnlineRows(values, found, as_of)
+        found = np.array([instant is not None for instant in stored.as_of], dtype=np.bool_)
+        return OnlineRows(values, found, stored.as_of)
 
 
 def open_reader(url: str, home: Path, features: Sequence[str], service: str) -> OnlineReader:

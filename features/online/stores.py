@@ -3,7 +3,7 @@
 import sqlite3
 import struct
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -21,7 +21,7 @@ from psycopg import sql
 from features.online.address import StoreAddress, store_address
 from features.online.encoding import doubles
 from features.online.layout import ServiceLayout
-from features.online.whole_rows import absent_row, decoded_rows, features_digest, rows_table, trigger_names
+from features.online.whole_rows import DOUBLE_BYTES, absent_row, features_digest, rows_table, trigger_names
 
 SECONDS: Final = 5
 """How long a store may take to answer before it counts as away."""
@@ -34,12 +34,12 @@ _SQLITE_KEYS: Final = 500
 class Stored:
     """What a store holds of ``n`` keys.
 
-    ``values (n, k)`` are in the layout's order of features, NaN where there is none; ``instants`` has for each view
-    when the values of each of the ``n`` keys became true, None where there are none.
+    ``values (n, k)`` are in the layout's order of features, NaN where there is none; ``as_of`` has for each key when
+    its values became true, of several views the oldest, None where there are none.
     """
 
     values: npt.NDArray[np.float64]
-    instants: list[list[datetime | None]]
+    as_of: list[datetime | None]
 
 
 def table_name(project: str, view: str) -> str:
@@ -114,44 +114,45 @@ def open_store_of(url: str, home: Path, layout: ServiceLayout) -> KeyValues:
     return PostgresqlValues(address, layout)
 
 
-def _joined(parts: Sequence[Stored]) -> Stored:
-    """What was read in several parts."""
-    instants = zip(*(part.instants for part in parts), strict=True)
-    return Stored(
-        np.concatenate([part.values for part in parts]), [list(chain.from_iterable(view)) for view in instants]
-    )
+class _WholeRows:
+    """Puts a service's values together from whole rows, and has those read value by value that lack one."""
+
+    def __init__(self, layout: ServiceLayout) -> None:
+        self.absent = [absent_row(view.features) for view in layout.views]
+        """For each view what stands for the row of a key that the store does not have."""
+        self._bytes = sum(map(len, self.absent))
+        ends = np.cumsum([len(row) // DOUBLE_BYTES for row in self.absent])
+        # A row begins with its digest, which is as long as a double.
+        digests = np.concatenate([[0], ends[:-1]])
+        self._digest_places = digests
+        self._digests = np.frombuffer(b"".join(features_digest(view.features) for view in layout.views), "<u8")
+        self._places = np.delete(np.arange(ends[-1]), digests)
+
+    def stored(
+        self,
+        keys: Sequence[bytes],
+        rows: Sequence[Sequence[bytes | None]],
+        as_of: list[datetime | None],
+        value_by_value: Callable[[Sequence[bytes]], Stored],
+    ) -> Stored:
+        """``rows`` are for each key those of its views; None for one that has to be read value by value."""
+        whole = [b"" if None in row else b"".join(row) for row in rows]  # type: ignore[arg-type] # None is told before
+        nothing = bytes(self._bytes)
+        fitting = [row if len(row) == self._bytes else nothing for row in whole]
+        cells = np.frombuffer(b"".join(fitting), "<f8").reshape(len(keys), -1)
+        known = (cells.view("<u8")[:, self._digest_places] == self._digests).all(axis=1)
+        values = cells[:, self._places]
+        apart = np.flatnonzero(~known).tolist()
+        if apart:
+            read = value_by_value([keys[place] for place in apart])
+            values[apart] = read.values
+            for place, at in zip(apart, read.as_of, strict=True):
+                as_of[place] = at
+        return Stored(values, as_of)
 
 
-def _digests_and_absent(layout: ServiceLayout) -> tuple[list[bytes], list[bytes]]:
-    """For each view how its whole rows begin, and what stands for one that is not there."""
-    views = layout.views
-    return [features_digest(view.features) for view in views], [absent_row(view.features) for view in views]
-
-
-_Column = tuple[list[bytes | None], list[datetime | None]]
-"""A view of ``n`` keys: whole rows, None where one has to be read value by value; and their instants."""
-
-
-def _stored_of(
-    columns: Sequence[_Column],
-    keys: Sequence[bytes],
-    absent: Sequence[bytes],
-    value_by_value: Callable[[Sequence[bytes]], Stored],
-) -> Stored:
-    """The views side by side; a key that has no whole row in one of them is read ``value_by_value``.
-
-    ``absent`` is for each view the row of a key that the store does not have.
-    """
-    apart = sorted({place for rows, _ in columns if None in rows for place, row in enumerate(rows) if row is None})
-    whole = [decoded_rows([row or nothing for row in rows]) for (rows, _), nothing in zip(columns, absent, strict=True)]
-    stored = Stored(np.concatenate(whole, axis=1), [instants for _, instants in columns])
-    if apart:
-        read = value_by_value([keys[place] for place in apart])
-        stored.values[apart] = read.values
-        for into, instants in zip(stored.instants, read.instants, strict=True):
-            for place, instant in zip(apart, instants, strict=True):
-                into[place] = instant
-    return stored
+def _oldest(instants: Iterable[datetime | None]) -> datetime | None:
+    return min((at for at in instants if at is not None), default=None)
 
 
 class SqliteValues:
@@ -164,7 +165,8 @@ class SqliteValues:
         self._tables = [f'"{table_name(layout.project, view.name)}"' for view in layout.views]
         # Rows come sorted by the feature's name, which saves reading it.
         self._sorted = [sorted(range(len(view.features)), key=view.features.__getitem__) for view in layout.views]
-        self._digests, self._absent = _digests_and_absent(layout)
+        self._whole = _WholeRows(layout)
+        self._view_places = {view.name: place for place, view in enumerate(layout.views)}
         self._triggers = [
             name for view in layout.views for name in trigger_names(table_name(layout.project, view.name))
         ]
@@ -172,7 +174,11 @@ class SqliteValues:
     def read(self, keys: Sequence[bytes]) -> Stored:
         """See ``KeyValues``."""
         read = [self._read_some(keys[start : start + _SQLITE_KEYS]) for start in range(0, len(keys), _SQLITE_KEYS)]
-        return read[0] if len(read) == 1 else _joined(read)
+        if len(read) == 1:
+            return read[0]
+        return Stored(
+            np.concatenate([part.values for part in read]), list(chain.from_iterable(part.as_of for part in read))
+        )
 
     def _read_some(self, keys: Sequence[bytes]) -> Stored:
         connection = self._connection()
@@ -184,28 +190,17 @@ class SqliteValues:
             f"WHERE entity_key IN ({marks})",
             keys,
         )
-        there: dict[str, dict[bytes, tuple[bytes | None, int]]] = {view.name: {} for view in self._layout.views}
+        # Neither a row nor a mark: the store has nothing of the key.
+        rows: dict[bytes, list[bytes | None]] = {key: list(self._whole.absent) for key in keys}
+        oldest: dict[bytes, int] = {}
         for key, view, at, row in fetched:
-            if view in there:
-                there[view][key] = row, at
-        columns = [
-            self._column(there[view.name], keys, digest, absent)
-            for view, digest, absent in zip(self._layout.views, self._digests, self._absent, strict=True)
-        ]
-        return _stored_of(columns, keys, self._absent, self._value_by_value)
-
-    @staticmethod
-    def _column(
-        there: dict[bytes, tuple[bytes | None, int]], keys: Sequence[bytes], digest: bytes, absent: bytes
-    ) -> _Column:
-        rows: list[bytes | None] = []
-        instants: list[datetime | None] = []
-        for key in keys:
-            # Neither a row nor a mark: the store has nothing of the key.
-            row, at = there.get(key, (absent, None))
-            rows.append(row if row is not None and row.startswith(digest) else None)
-            instants.append(None if at is None else _sqlite_instant(at))
-        return rows, instants
+            place = self._view_places.get(view)
+            if place is not None:
+                rows[key][place] = row
+                if at < oldest.get(key, at + 1):
+                    oldest[key] = at
+        as_of = [_sqlite_instant(oldest[key]) if key in oldest else None for key in keys]
+        return self._whole.stored(keys, [rows[key] for key in keys], as_of, self._value_by_value)
 
     def _whole_rows_are_kept(self, connection: sqlite3.Connection) -> bool:
         """Whether every table of the service has its triggers, as of the schema's present version."""
@@ -226,7 +221,7 @@ class SqliteValues:
             columns.append(rows)
             instants.append(at)
         values = [value for parts in zip(*columns, strict=True) for part in parts for value in part]
-        return Stored(doubles(values).reshape(len(keys), -1), instants)
+        return Stored(doubles(values).reshape(len(keys), -1), list(map(_oldest, zip(*instants, strict=True))))
 
     def _view_rows(
         self, connection: sqlite3.Connection, view: int, table: str, keys: Sequence[bytes]
@@ -289,36 +284,25 @@ class RedisValues:
         instants = [redis_instant_field(view.name) for view in layout.views]
         self._fields += instants
         self._row_fields = [redis_row_field(view.name) for view in layout.views] + instants
-        self._digests, self._absent = _digests_and_absent(layout)
+        self._whole = _WholeRows(layout)
 
     def read(self, keys: Sequence[bytes]) -> Stored:
         """See ``KeyValues``."""
-        replies = list(zip(*self._hashes(keys, self._row_fields), strict=True))
         views = len(self._layout.views)
-        columns = [
-            self._column(*column)
-            for column in zip(replies[:views], replies[views:], self._digests, self._absent, strict=True)
-        ]
-        return _stored_of(columns, keys, self._absent, self._value_by_value)
-
-    @staticmethod
-    def _column(
-        fetched: Sequence[bytes | None], instants: Sequence[bytes | None], digest: bytes, absent: bytes
-    ) -> _Column:
-        heads = {instant: redis_row(instant, digest) for instant in set(instants) if instant}
-        length = len(absent)
-        rows: list[bytes | None] = [
-            absent if not instant else row[-length:] if row and row.startswith(heads[instant]) else None
-            for row, instant in zip(fetched, instants, strict=True)
-        ]
-        return rows, [_redis_instant(instant) for instant in instants]
+        rows: list[list[bytes | None]] = []
+        as_of: list[datetime | None] = []
+        for reply in self._hashes(keys, self._row_fields):
+            instants = reply[views:]
+            rows.append(list(map(_redis_whole_row, reply, instants, self._whole.absent)))
+            as_of.append(_oldest(map(_redis_instant, set(instants))))
+        return self._whole.stored(keys, rows, as_of, self._value_by_value)
 
     def _value_by_value(self, keys: Sequence[bytes]) -> Stored:
         replies = self._hashes(keys, self._fields)
         count = len(self._fields) - len(self._layout.views)
         return Stored(
             doubles([value for reply in replies for value in reply[:count]]).reshape(len(keys), count),
-            [[_redis_instant(reply[place]) for reply in replies] for place in range(count, len(self._fields))],
+            [_oldest(map(_redis_instant, reply[count:])) for reply in replies],
         )
 
     def _hashes(self, keys: Sequence[bytes], fields: list[bytes]) -> list[list[bytes | None]]:
@@ -328,6 +312,14 @@ class RedisValues:
                 pipe.hmget(key + project, fields)  # type: ignore[arg-type] # bytes are as good as text
             replies: list[list[bytes | None]] = pipe.execute()
         return replies
+
+
+def _redis_whole_row(row: bytes | None, instant: bytes | None, absent: bytes) -> bytes | None:
+    """The row without its head; None where its instant is not the view's, so that somebody else wrote the view."""
+    if not instant:
+        return absent
+    head = 1 + len(instant)
+    return row[head:] if row and row[1:head] == instant and row[0] == len(instant) else None
 
 
 @lru_cache(maxsize=4_096)
@@ -374,7 +366,8 @@ class PostgresqlValues:
             raise
         names = [(view.name, name) for view in self._layout.views for name in view.features]
         found = doubles([values.get((key, view, name)) for key in keys for view, name in names])
-        return Stored(found.reshape(len(keys), len(names)), [[at.get(key) for key in keys] for at in instants])
+        as_of = [_oldest(at.get(key) for at in instants) for key in keys]
+        return Stored(found.reshape(len(keys), len(names)), as_of)
 
     def _connection(self) -> psycopg.Connection:
         connection: psycopg.Connection | None = getattr(self._local, "connection", None)

@@ -14,12 +14,13 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-_DIGEST_BYTES: Final = 8
+DOUBLE_BYTES: Final = 8
+"""A digest is as long, so that doubles begin where NumPy wants them."""
 
 
 def features_digest(features: Sequence[str]) -> bytes:
     """Eight bytes that tell one order of features from another."""
-    return hashlib.sha256("\n".join(features).encode()).digest()[:_DIGEST_BYTES]
+    return hashlib.sha256("\n".join(features).encode()).digest()[:DOUBLE_BYTES]
 
 
 def encoded_rows(features: Sequence[str], values: npt.NDArray[np.float64]) -> list[bytes]:
@@ -32,13 +33,6 @@ def encoded_rows(features: Sequence[str], values: npt.NDArray[np.float64]) -> li
 def absent_row(features: Sequence[str]) -> bytes:
     """What stands for a row that the store does not have: all null."""
     return encoded_rows(features, np.full((1, len(features)), np.nan))[0]
-
-
-def decoded_rows(rows: Sequence[bytes]) -> npt.NDArray[np.float64]:
-    """Values ``(n, k)`` of encoded rows of one view, whose digests the caller has compared."""
-    whole = np.frombuffer(b"".join(rows), "<f8").reshape(len(rows), -1)
-    # The digest is as long as a double, so that doubles begin where numpy wants them.
-    return whole[:, 1:]
 
 
 def rows_table(project: str) -> str:
