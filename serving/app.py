@@ -14,6 +14,7 @@ from group.database import DatabaseUnavailable, require_current
 from group.settings import Settings
 from serving.backend import Backend, open_backend
 from serving.callers import allowed, backend_of, problems
+from serving.decided import decided
 from serving.direct import DirectApi
 from serving.limits import BodyLimit, Rates
 from serving.messages import Health, ModelName, Readiness
@@ -56,6 +57,7 @@ def create_app(settings: Settings, connect: Callable[[Settings], Backend] = open
     app.include_router(_operations)
     app.include_router(signing_in)
     app.include_router(scores)
+    app.include_router(decided)
     app.include_router(whitelists)
     answer_with_problems(app)
     app.add_exception_handler(SignInError, lambda _request, error: sign_in_problem(cast("SignInError", error)))

@@ -79,6 +79,23 @@ class Models:
                     raise
             return self._scorers[name]
 
+    def version(self, name: str, version: str, sha256: str) -> RegisteredModel:
+        """A version of a model, champion or not: what answered when a past score was given.
+
+        Raises:
+            ModelTampered: the registry's version is not the one of this hash.
+            RegistryUnavailable: it does not answer, or has no such version.
+        """
+        current = self._scorers.get(name)
+        if current is not None and current.registered.sha256 == sha256:
+            return current.registered
+        found = self._elsewhere(_version_from_registry, name, version)
+        if found.sha256 != sha256:
+            raise ModelTampered(
+                f"Version {version} of '{name}' is not the one that answered then: its hash is another."
+            )
+        return found
+
     def watch(self) -> None:
         """Look at the registry every few seconds from now on, in a thread, until ``close``."""
         self._watcher = threading.Thread(target=self._watch, name="models", daemon=True)
@@ -146,11 +163,14 @@ class Models:
             and (mark.version, mark.sha256) == (copy.version, copy.sha256)
         ):
             return copy
+        return self._elsewhere(_champion_from_registry, name)
+
+    def _elsewhere(self, fetch: Callable[..., RegisteredModel], *asked: str) -> RegisteredModel:
         if "mlflow" in sys.modules:
-            return _from_registry(self._settings, name)
+            return fetch(self._settings, *asked)
         # MLflow's import would hold up every request for seconds, and its memory would stay.
         with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as other:
-            return other.submit(_from_registry, self._settings, name).result()
+            return other.submit(fetch, self._settings, *asked).result()
 
     def _scorer_of(self, registered: RegisteredModel) -> Scorer:
         # A model of a table has columns that no party has online.
@@ -164,7 +184,13 @@ class Models:
         self._failures[name] = (time.monotonic(), error)
 
 
-def _from_registry(settings: Settings, name: str) -> RegisteredModel:
+def _champion_from_registry(settings: Settings, name: str) -> RegisteredModel:
     from training import champion  # noqa: PLC0415 - imports MLflow
 
     return champion(settings, name)
+
+
+def _version_from_registry(settings: Settings, name: str, version: str) -> RegisteredModel:
+    from training import model_version  # noqa: PLC0415 - imports MLflow
+
+    return model_version(version, settings, name)

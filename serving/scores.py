@@ -64,7 +64,7 @@ def scorer_of(request: Request, name: str = MODEL_NAME) -> Scorer:
     except WrongTask as error:
         raise ApiError(HTTPStatus.UNPROCESSABLE_ENTITY, "wrong_task", str(error)) from None
     except tuple(_UNAVAILABLE) as error:
-        raise _unavailable(error) from None
+        raise unavailable(error) from None
 
 
 def model_name(scorer: Scorer) -> ModelName:
@@ -139,7 +139,7 @@ async def give_score(request: Request, body: bytes) -> Response:
     except TooManyWaiting:
         raise overloaded() from None
     except tuple(_UNAVAILABLE) as error:
-        raise _unavailable(error) from None
+        raise unavailable(error) from None
     request.app.state.metrics.scored(wanted.legal_entity)
     return Response(given.reply, media_type="application/json")
 
@@ -223,10 +223,11 @@ def _begun(
         )
         raise ApiError(status, error.code, str(error)) from None
     except tuple(_UNAVAILABLE) as error:
-        raise _unavailable(error) from None
+        raise unavailable(error) from None
     return chain([first], parts)
 
 
-def _unavailable(error: JinkongError) -> ApiError:
+def unavailable(error: JinkongError) -> ApiError:
+    """The error where something that a score needs is not there now."""
     code = next(code for kind, code in _UNAVAILABLE.items() if isinstance(error, kind))
     return ApiError(HTTPStatus.SERVICE_UNAVAILABLE, code, str(error))

@@ -1,0 +1,101 @@
+"""Routes of decisions: what was seen and decided, and the same again."""
+
+import json
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Path, Request, Security
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from group.audit import AuditRecord, find
+from group.database import reading
+from serving.callers import allowed, backend_of, problems
+from serving.decisions import SCORE_GIVEN, SCORES_GIVEN, record_and_row, replay
+from serving.messages import DecisionReply, ModelName, ReasonReply, ReplayReply
+from serving.problems import ApiError, database_away
+from serving.scorer import Scorer
+from serving.scores import unavailable
+from serving.tokens import Caller
+from training import ModelTampered, RegistryUnavailable
+
+decided: Final = APIRouter(prefix="/v1/decisions", tags=["decisions"])
+
+Reader = Annotated[Caller, Security(allowed, scopes=["decisions:read"])]
+DecisionId = Annotated[
+    str,
+    Path(
+        pattern=r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}(-[0-9]{1,5})?$",
+        description="as the score was answered with",
+        examples=["0198c2c3-8f7e-7d0e-9a53-6a1a4e1d2f10"],
+    ),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class _Decision:
+    """A decision's record, what the record holds, and the part of it that is this decision's."""
+
+    record: AuditRecord
+    content: dict[str, Any]
+    own: dict[str, Any]
+
+
+@decided.get("/{decision_id}", summary="What was seen and decided", responses=problems(HTTPStatus.NOT_FOUND))
+def decision(decision_id: DecisionId, caller: Reader, request: Request) -> DecisionReply:
+    """The record of a score: who asked, what was asked and seen, which model answered what.
+
+    Of the companies that the caller acts for; another's decision is not found.
+    """
+    found = _found(request, caller, decision_id)
+    content, own, record = found.content, found.own, found.record
+    return DecisionReply(
+        decision_id=decision_id,
+        legal_entity=record.legal_entity,
+        party_id=own.get("party_id") or content["request"].get("party_id"),
+        decided_at=record.recorded_at,
+        asked_by=record.actor,
+        model=ModelName(**content["model"]),
+        features=own["features"],
+        features_as_of=own["features_as_of"],
+        probability=own["probability"],
+        score=own["score"],
+        grade=own["grade"],
+        reasons=[ReasonReply(**reason) for reason in own["reasons"]],
+        record_hash=record.record_hash,
+    )
+
+
+@decided.get("/{decision_id}/replay", summary="Decide the same again", responses=problems(HTTPStatus.NOT_FOUND))
+def replayed(decision_id: DecisionId, caller: Reader, request: Request) -> ReplayReply:
+    """Score again what was seen then, with the model that answered then, and compare the record's bytes."""
+    found = _found(request, caller, decision_id)
+    asked = found.content["model"]
+    try:
+        scorer = Scorer(backend_of(request).models.version(asked["name"], asked["version"], asked["sha256"]))
+        again = replay(found.record.payload, scorer)
+    except (ModelTampered, RegistryUnavailable) as error:
+        raise unavailable(error) from None
+    return ReplayReply(
+        decision_id=decision_id, same=again == found.record.payload, recorded=found.record.payload, replayed=again
+    )
+
+
+def _found(request: Request, caller: Caller, decision_id: str) -> _Decision:
+    name, row = record_and_row(decision_id)
+    try:
+        with reading(backend_of(request).engine) as connection:
+            records = [
+                record for company in sorted(caller.legal_entities) for record in find(connection, company, name)
+            ]
+    except (DBAPIError, PoolTimeoutError):
+        raise database_away() from None
+    for record in records:
+        content = json.loads(record.payload)
+        if record.action == SCORE_GIVEN and row is None:
+            return _Decision(record, content, content)
+        if record.action == SCORES_GIVEN and row is not None and row < len(content["rows"]):
+            return _Decision(record, content, content["rows"][row])
+    detail = f"There is no decision '{decision_id}' of a company that you act for."
+    raise ApiError(HTTPStatus.NOT_FOUND, "unknown_decision", detail)
