@@ -14,8 +14,10 @@ from group.errors import JinkongError
 from group.settings import Settings
 from serving.scorer import Scorer
 from training import (
+    CHAMPION,
     MODEL_NAME,
     ModelTampered,
+    NoChampion,
     RegisteredModel,
     RegistryUnavailable,
     champion_mark,
@@ -156,12 +158,12 @@ class Models:
 
     def _champion(self, name: str, copy: RegisteredModel | None) -> RegisteredModel:
         mark = champion_mark(self._settings, name)
-        if (
-            mark is not None
-            and copy is not None
-            and mark.approved_by
-            and (mark.version, mark.sha256) == (copy.version, copy.sha256)
-        ):
+        if mark is None:
+            raise NoChampion(
+                f"The registry has no model '{name}' with the alias '{CHAMPION}'; train one, then have it approved: "
+                f"`jinkong models approve {name}`."
+            )
+        if copy is not None and mark.approved_by and (mark.version, mark.sha256) == (copy.version, copy.sha256):
             return copy
         return self._elsewhere(_champion_from_registry, name)
 

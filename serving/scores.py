@@ -63,6 +63,11 @@ def scorer_of(request: Request, name: str = MODEL_NAME) -> Scorer:
         return backend_of(request).models.scorer(name)
     except WrongTask as error:
         raise ApiError(HTTPStatus.UNPROCESSABLE_ENTITY, "wrong_task", str(error)) from None
+    except NoChampion as error:
+        # The group's own model is what a service is there for; any other name is just a name that nothing has.
+        if name == MODEL_NAME:
+            raise unavailable(error) from None
+        raise ApiError(HTTPStatus.NOT_FOUND, "unknown_model", f"No model '{name}' is in service.") from None
     except tuple(_UNAVAILABLE) as error:
         raise unavailable(error) from None
 
@@ -88,7 +93,7 @@ def model(_caller: ModelReader, request: Request) -> ModelReply:
 @scores.get(
     "/models/{name}",
     summary="Another model in service and its columns",
-    responses=problems(),
+    responses=problems(HTTPStatus.NOT_FOUND),
 )
 def named_model(
     name: Annotated[str, Path(pattern=MODEL_PATTERN)], _caller: ModelReader, request: Request
@@ -178,7 +183,12 @@ _BATCH_BODY: Final = {
             "model": BatchReply,
             "content": {kind: {"schema": {"type": "string"}} for kind in FORMATS if kind != JSON},
         },
-        **problems(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.NOT_ACCEPTABLE, HTTPStatus.UNSUPPORTED_MEDIA_TYPE),
+        **problems(
+            HTTPStatus.NOT_FOUND,
+            HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+            HTTPStatus.NOT_ACCEPTABLE,
+            HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+        ),
     },
     response_class=StreamingResponse,
     openapi_extra=_BATCH_BODY,

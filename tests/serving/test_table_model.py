@@ -80,7 +80,7 @@ def test_a_wrong_row_is_told_by_its_path(
 def test_a_model_that_is_not_there_or_takes_no_parties_is_told(served: tuple[TestClient, Settings]) -> None:
     client, _ = served
     absent = client.post("/v1/score", json={"legal_entity": "credit", "model": "nothing", "features": ROW})
-    assert (absent.status_code, absent.json()["code"]) == (503, "no_champion")
+    assert (absent.status_code, absent.json()["code"]) == (404, "unknown_model")
     party = client.post("/v1/score", json={"legal_entity": "credit", "model": "loans", "party_id": "P1"})
     assert party.status_code == 422
     assert client.get("/v1/models/..%2Fsecret").status_code in (404, 422)

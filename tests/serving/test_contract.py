@@ -1,0 +1,103 @@
+"""The API's own description, taken at its word: whatever it allows is answered as it says, by every role."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
+from schemathesis.checks import not_a_server_error
+from schemathesis.core.result import Ok
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from group.roles import ROLES
+from group.settings import Settings, load_settings
+from pipelines.api_process import start_api
+from tests.serving.calling import signed_in
+
+pytestmark = pytest.mark.long
+
+CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+]
+EXAMPLES_A_ROUTE = 20
+ASK_FOR = {
+    "GET /v1/model": "models:read",
+    "POST /v1/score/batch": "scores:batch",
+    "GET /metrics": "operations:read",
+}
+"""Routes that any good request gets an answer from, and the scopes that they ask for."""
+
+NOT_OF_US = {"GET /healthz", "GET /readyz", "POST /v1/token", "POST /v1/account/password"}
+"""What whoever has not signed in may ask."""
+
+
+@pytest.fixture(scope="module")
+def served(trained_settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Settings]]:
+    folder: Path = tmp_path_factory.mktemp("contract")
+    variables = {
+        "JINKONG_HOME": str(trained_settings.home), "JINKONG_DATABASE_URL": f"sqlite:///{folder / 'state.db'}",
+        "JINKONG_PORT": "0", "JINKONG_REQUESTS_PER_SECOND": "1000000", "JINKONG_TOKEN_MINUTES": "60",
+    }  # fmt: skip
+    before = dict(os.environ)
+    os.environ.update(variables)
+    try:
+        own = load_settings()
+        server = start_api(own, folder / "api.log")
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+    yield server.url, own
+    server.stop()
+    log = (folder / "api.log").read_text()
+    assert "Traceback" not in log, log[-5_000:]
+
+
+@pytest.fixture(scope="module")
+def description(served: tuple[str, Settings]) -> schemathesis.BaseSchema:
+    return schemathesis.openapi.from_url(f"{served[0]}/openapi.json")
+
+
+@pytest.mark.parametrize("role", [*ROLES, "nobody"])
+def test_every_route_keeps_to_the_description_whoever_asks(
+    served: tuple[str, Settings], description: schemathesis.BaseSchema, role: str
+) -> None:
+    url, own = served
+    headers: dict[str, str] = {}
+    if role != "nobody":
+        with httpx.Client(base_url=url) as client:
+            headers = signed_in(client, own, [role], ["consumer", "credit"])
+    seen: set[tuple[str, int]] = set()
+
+    @settings(
+        max_examples=EXAMPLES_A_ROUTE, deadline=None, database=None, derandomize=True,
+        suppress_health_check=list(HealthCheck), phases=[Phase.explicit, Phase.generate],
+    )  # fmt: skip
+    def ask(case: Any) -> None:
+        response = case.call(base_url=url, headers=headers)
+        seen.add((case.operation.label, response.status_code))
+        case.validate_response(response, checks=CHECKS, headers=headers)
+
+    for found in description.get_all_operations():
+        assert isinstance(found, Ok)
+        given(case=found.ok().as_strategy())(ask)()
+    answered = {label for label, status in seen if status < 400}
+    assert "GET /healthz" in answered
+    if role == "nobody":
+        assert answered <= NOT_OF_US
+    else:
+        assert "GET /v1/account" in answered
+        for label, scope in ASK_FOR.items():
+            assert (label in answered) == (scope in ROLES[role].scopes), label
