@@ -1,6 +1,6 @@
 """The group's state: one SQL database, SQLite by default, PostgreSQL by URL, its tables made by migrations."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,13 +11,26 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, DateTime, Dialect, Engine, MetaData, TypeDecorator, create_engine, event, make_url
+from sqlalchemy import (
+    Connection,
+    DateTime,
+    Dialect,
+    Engine,
+    MetaData,
+    TypeDecorator,
+    create_engine,
+    event,
+    func,
+    make_url,
+    select,
+)
 from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 
 from group.errors import Unavailable
 
 _MIGRATIONS: Final = Path(__file__).parent / "migrations"
 _READS_ONLY: Final = "jinkong_reads_only"
+_ACTS_FOR: Final = "jinkong.legal_entities"
 
 metadata: Final = MetaData(
     naming_convention={
@@ -70,7 +83,11 @@ def open_database(url: str) -> Engine:
     """
     address = make_url(url)
     if address.get_backend_name() != "sqlite":
-        return create_engine(address, pool_pre_ping=True)
+        # Row-level security shows nobody anything who does not say for which companies they act; our own work is for
+        # all of them unless it says otherwise.
+        given = str(address.query.get("options", ""))
+        options = f"{given} -c {_ACTS_FOR}=*".strip()
+        return create_engine(address, pool_pre_ping=True, connect_args={"options": options})
     if address.database and address.database != ":memory:":
         try:
             Path(address.database).parent.mkdir(parents=True, exist_ok=True)
@@ -83,12 +100,18 @@ def open_database(url: str) -> Engine:
 
 
 @contextmanager
-def reading(engine: Engine) -> Iterator[Connection]:
-    """A connection that sees the database as of one instant and neither waits for writers nor holds them up."""
+def reading(engine: Engine, legal_entities: Collection[str] | None = None) -> Iterator[Connection]:
+    """A connection that sees the database as of one instant and neither waits for writers nor holds them up.
+
+    With ``legal_entities``, PostgreSQL shows it the rows of these companies alone.
+    """
     options: dict[str, Any] = {_READS_ONLY: True}
     if engine.dialect.name == "postgresql":
         options |= {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
     with engine.connect().execution_options(**options) as connection, connection.begin():
+        if legal_entities is not None and engine.dialect.name == "postgresql":
+            acts_for = ",".join(sorted(legal_entities))
+            connection.execute(select(func.set_config(_ACTS_FOR, acts_for, True)))  # noqa: FBT003 - for this transaction
         yield connection
 
 

@@ -85,7 +85,7 @@ def replayed(decision_id: DecisionId, caller: Reader, request: Request) -> Repla
 def _found(request: Request, caller: Caller, decision_id: str) -> _Decision:
     name, row = record_and_row(decision_id)
     try:
-        with reading(backend_of(request).engine) as connection:
+        with reading(backend_of(request).engine, caller.legal_entities) as connection:
             records = [
                 record for company in sorted(caller.legal_entities) for record in find(connection, company, name)
             ]

@@ -85,7 +85,7 @@ def _read(
     request: Request, name: str, legal_entity: str, party_id: str | None, after_rank: int, most: int
 ) -> tuple[KeptWhitelist, list[Offer]]:
     try:
-        with reading(backend_of(request).engine) as connection:
+        with reading(backend_of(request).engine, [legal_entity]) as connection:
             kept = _released(connection, name)
             found = offers_of(
                 connection, kept, legal_entity=legal_entity, party_id=party_id, after_rank=after_rank, most=most

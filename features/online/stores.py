@@ -17,6 +17,8 @@ import numpy.typing as npt
 import psycopg
 import redis
 from psycopg import sql
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from features.online.address import StoreAddress, store_address
 from features.online.encoding import doubles
@@ -25,6 +27,9 @@ from features.online.whole_rows import DOUBLE_BYTES, absent_row, features_digest
 
 SECONDS: Final = 5
 """How long a store may take to answer before it counts as away."""
+
+READ_SECONDS: Final = 1.0
+"""The same where a request waits for it."""
 
 _SQLITE_KEYS: Final = 500
 """Keys of one query; SQLite takes no more than 32,766 parameters, and fewer keys keep the rows in its cache."""
@@ -71,15 +76,19 @@ def redis_row(instant: bytes, row: bytes) -> bytes:
     return bytes([len(instant)]) + instant + row
 
 
-def redis_client(address: StoreAddress) -> redis.Redis:
-    """A client of the Redis at ``address``."""
+def redis_client(address: StoreAddress, seconds: float = SECONDS) -> redis.Redis:
+    """A client of the Redis at ``address``, which counts as away if it does not answer within so many seconds.
+
+    A connection that was kept may have ended meanwhile: that alone is tried once more.
+    """
     return redis.Redis(
         host=address.host,
         port=address.port,
         db=int(address.database),
         password=address.password or None,
-        socket_connect_timeout=SECONDS,
-        socket_timeout=SECONDS,
+        socket_connect_timeout=seconds,
+        socket_timeout=seconds,
+        retry=Retry(NoBackoff(), 1, (redis.ConnectionError,)),
     )
 
 
@@ -279,7 +288,7 @@ class RedisValues:
 
     def __init__(self, address: StoreAddress, layout: ServiceLayout) -> None:
         self._layout = layout
-        self._client = redis_client(address)
+        self._client = redis_client(address, READ_SECONDS)
         self._fields: list[bytes] = [redis_field(view.name, name) for view in layout.views for name in view.features]
         instants = [redis_instant_field(view.name) for view in layout.views]
         self._fields += instants

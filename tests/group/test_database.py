@@ -11,7 +11,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Column, Integer, MetaData, Table, insert, inspect, select
 
 from features.identity import rulings
-from group import audit
+from group import accounts, audit
 from group.database import (
     DatabaseUnavailable,
     UtcDateTime,
@@ -26,7 +26,9 @@ from training.whitelist import kept
 
 def test_migrations_make_the_tables_that_the_code_declares(database_url: str) -> None:
     # All rooms that declare tables.
-    assert {table.metadata for table in (audit.audit_log, rulings.identity_rulings, kept.whitelists)} == {metadata}
+    assert {
+        table.metadata for table in (audit.audit_log, accounts.accounts, rulings.identity_rulings, kept.whitelists)
+    } == {metadata}
     engine = open_database(database_url)
     migrate(engine)
     require_current(engine)
