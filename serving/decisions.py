@@ -41,7 +41,7 @@ def decision_payload(request: Mapping[str, Any], registered: RegisteredModel, sc
             "features": scored.values,
             "features_as_of": scored.features_as_of.isoformat() if scored.features_as_of else None,
             "model": {"name": registered.name, "version": registered.version, "sha256": registered.sha256},
-            **_answer(scored),
+            **answer(scored),
         }
     )
 
@@ -59,7 +59,7 @@ def part_payload(
                     "party_id": party,
                     "features": one.values,
                     "features_as_of": one.features_as_of.isoformat() if one.features_as_of else None,
-                    **_answer(one),
+                    **answer(one),
                 }
                 for party, one in zip(parties, scored, strict=True)
             ],
@@ -95,13 +95,14 @@ def replay(payload: str, scorer: Scorer) -> CanonicalJson:
         )
     if "rows" in seen:
         again = scorer.score_values([row["features"] for row in seen["rows"]])
-        rows = [row | _answer(scored) for row, scored in zip(seen["rows"], again, strict=True)]
+        rows = [row | answer(scored) for row, scored in zip(seen["rows"], again, strict=True)]
         return _text(seen | {"rows": rows})
     [scored] = scorer.score_values([seen["features"]])
-    return _text(seen | _answer(scored))
+    return _text(seen | answer(scored))
 
 
-def _answer(scored: Scored) -> dict[str, Any]:
+def answer(scored: Scored) -> dict[str, Any]:
+    """What a model answered, as it is told and put on record."""
     return {
         "probability": scored.probability,
         "score": scored.score,

@@ -38,9 +38,9 @@ class Metrics:
         found[0].inc()
         found[1].observe(seconds)
 
-    def scored(self, legal_entity: str) -> None:
-        """Count one score."""
-        self._scores.labels(legal_entity).inc()
+    def scored(self, legal_entity: str, scores: int = 1) -> None:
+        """Count scores that were given."""
+        self._scores.labels(legal_entity).inc(scores)
 
     def text(self, model: tuple[str, str] | None) -> bytes:
         """The measures in Prometheus' text format, with name and version of the model in service, if there is one."""

@@ -27,6 +27,7 @@ from serving.messages import (
     ScoreRequest,
     WrongField,
 )
+from serving.metrics import Metrics
 from serving.problems import ApiError
 from serving.scorer import Scorer, WrongFeatureRow
 from serving.tokens import Caller
@@ -213,7 +214,6 @@ async def score_batch(
     sent_as = request.headers.get("content-type", JSON).split(";")[0].strip().lower()
     body = await request.body()
     parts = await run_in_threadpool(_begun, request, body, sent_as, legal_entity, model, caller.name)
-    request.app.state.metrics.scored(legal_entity)
     return StreamingResponse(iterate_in_threadpool(told(parts, answered_as)), media_type=answered_as)
 
 
@@ -234,7 +234,13 @@ def _begun(
         raise ApiError(status, error.code, str(error)) from None
     except tuple(_UNAVAILABLE) as error:
         raise unavailable(error) from None
-    return chain([first], parts)
+    return _counted(chain([first], parts), request.app.state.metrics, legal_entity)
+
+
+def _counted(parts: Iterator[Sequence[Answer]], metrics: Metrics, legal_entity: str) -> Iterator[Sequence[Answer]]:
+    for part in parts:
+        metrics.scored(legal_entity, sum(answer["error"] is None for answer in part))
+        yield part
 
 
 def unavailable(error: JinkongError) -> ApiError:

@@ -19,6 +19,7 @@ from serving.batches import Answer, Batch
 from serving.decisions import (
     SCORE_GIVEN,
     SCORES_GIVEN,
+    answer,
     decision_payload,
     new_decision_id,
     part_payload,
@@ -147,14 +148,7 @@ def _outcomes(wanted: Sequence[_Wanted]) -> list[Scored | Exception]:
 def _told(number: int, asked: Asked, outcome: Scored | Exception, decision_id: str | None) -> Answer:
     told: Answer = {"row": number, "decision_id": decision_id, "party_id": asked.party_id}
     if isinstance(outcome, Scored):
-        reasons = [
-            {"code": reason.code, "zh": reason.zh, "en": reason.en, "weight": reason.weight}
-            for reason in outcome.reasons
-        ]
-        return told | {
-            "probability": outcome.probability, "score": outcome.score, "grade": outcome.grade, "reasons": reasons,
-            "error": None,
-        }  # fmt: skip
+        return told | answer(outcome) | {"error": None}
     code = "unknown_party" if isinstance(outcome, UnknownParty) else "wrong_feature_row"
     return told | {
         "probability": None, "score": None, "grade": None, "reasons": None, "error": f"{code}: {outcome}"
