@@ -1,6 +1,7 @@
 """The models in service: loaded once, looked after while they serve, replaced without a request noticing."""
 
 import contextlib
+import logging
 import sys
 import threading
 import time
@@ -25,6 +26,8 @@ from training import (
     deployed,
     scores_parties,
 )
+
+_LOG: Final = logging.getLogger(__name__)
 
 _RETRY_SECONDS: Final = 2.0
 """How long a failure to load a champion is remembered, so that requests in the meantime are refused at once."""
@@ -129,8 +132,11 @@ class Models:
 
     def _watch(self) -> None:
         while not self._ended.wait(self._settings.model_refresh_seconds):
-            with contextlib.suppress(Exception):
+            try:
                 self.refresh()
+            except Exception:
+                # What nobody thought of must not end the watch: the next look may go well.
+                _LOG.exception("The registry's champions could not be looked at")
 
     def _put(self, name: str, scorer: Scorer) -> None:
         self._scorers[name] = scorer

@@ -50,6 +50,10 @@ class LoadedBooster:
         _checked(_library().LGBM_BoosterGetNumFeature(self._handle, ctypes.byref(columns)))
         self._columns = columns.value
 
+    def __reduce__(self) -> tuple[type["LoadedBooster"], tuple[str]]:
+        """Between processes of ours it travels as its text."""
+        return LoadedBooster, (self._text,)
+
     def num_feature(self) -> int:
         """Columns of a row."""
         return self._columns

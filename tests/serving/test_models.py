@@ -1,6 +1,7 @@
 """Models in service: replaced while they serve, kept where the registry fails, and never one that nobody approved."""
 
 import json
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -170,6 +171,8 @@ def test_a_loaded_booster_answers_as_lightgbm_to_the_bit(trained_settings: Setti
     assert ours.predict(rows[:1], raw_score=True)[0] == theirs.predict(rows[:1], raw_score=True)[0]
     assert (ours.num_feature(), ours.num_trees()) == (theirs.num_feature(), theirs.num_trees())
     assert ours.predict(rows[:0]).shape == (0,)
+    # Ray's workers are given it.
+    assert pickle.loads(pickle.dumps(ours)).predict(rows).tobytes() == ours.predict(rows).tobytes()  # noqa: S301 - ours
     with pytest.raises(ValueError, match="columns"):
         ours.predict(rows[:, :3])
     with pytest.raises(ModelTampered):
