@@ -12,15 +12,8 @@ import pyarrow.ipc
 import pyarrow.parquet
 
 from group.errors import InputError
+from serving.formats import ARROW, CSV, FORMATS, JSON, MOST_ROWS, PARQUET
 from serving.scorer import Value
-
-MOST_ROWS: Final = 10_000
-
-JSON: Final = "application/json"
-CSV: Final = "text/csv"
-PARQUET: Final = "application/vnd.apache.parquet"
-ARROW: Final = "application/vnd.apache.arrow.stream"
-FORMATS: Final = (JSON, CSV, PARQUET, ARROW)
 
 PARTY_COLUMN: Final = "party_id"
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from http import HTTPStatus
 from itertools import chain
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 from fastapi import APIRouter, Path, Query, Request, Response, Security
 from fastapi.responses import StreamingResponse
@@ -12,9 +12,9 @@ from starlette.concurrency import iterate_in_threadpool, run_in_threadpool
 from features import FeatureStoreUnavailable, UnknownParty
 from group.database import DatabaseUnavailable
 from group.errors import JinkongError
-from serving.batches import FORMATS, JSON, MOST_ROWS, Answer, UnusableBatch, read_batch, told
 from serving.callers import allowed, backend_of, caller_of, problems, require_company
 from serving.direct import json_body, overloaded, parsed
+from serving.formats import FORMATS, JSON, MOST_ROWS
 from serving.gathering import TooManyWaiting
 from serving.messages import (
     MODEL_PATTERN,
@@ -32,6 +32,9 @@ from serving.problems import ApiError
 from serving.scorer import Scorer, WrongFeatureRow
 from serving.tokens import Caller
 from training import MODEL_NAME, ModelTampered, NoChampion, RegistryUnavailable, WrongTask, scores_parties
+
+if TYPE_CHECKING:
+    from serving.batches import Answer
 
 _UNAVAILABLE: Final = {
     NoChampion: "no_champion",
@@ -213,14 +216,18 @@ async def score_batch(
         raise ApiError(HTTPStatus.NOT_ACCEPTABLE, "not_acceptable", detail)
     sent_as = request.headers.get("content-type", JSON).split(";")[0].strip().lower()
     body = await request.body()
+    from serving.batches import told  # noqa: PLC0415 - imports pyarrow
+
     parts = await run_in_threadpool(_begun, request, body, sent_as, legal_entity, model, caller.name)
     return StreamingResponse(iterate_in_threadpool(told(parts, answered_as)), media_type=answered_as)
 
 
 def _begun(
     request: Request, body: bytes, sent_as: str, legal_entity: str, model: str, caller: str
-) -> Iterator[Sequence[Answer]]:
+) -> "Iterator[Sequence[Answer]]":
     """The parts of a batch, the first of which is scored: what cannot be answered is refused before anything is."""
+    from serving.batches import UnusableBatch, read_batch  # noqa: PLC0415 - imports pyarrow
+
     try:
         batch = read_batch(body, sent_as, rows_alone=not scores_parties(model))
         parts = backend_of(request).scoring.score_batch(batch, legal_entity, scorer_of(request, model), caller)
@@ -237,7 +244,7 @@ def _begun(
     return _counted(chain([first], parts), request.app.state.metrics, legal_entity)
 
 
-def _counted(parts: Iterator[Sequence[Answer]], metrics: Metrics, legal_entity: str) -> Iterator[Sequence[Answer]]:
+def _counted(parts: "Iterator[Sequence[Answer]]", metrics: Metrics, legal_entity: str) -> "Iterator[Sequence[Answer]]":
     for part in parts:
         metrics.scored(legal_entity, sum(answer["error"] is None for answer in part))
         yield part

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import count
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 from sqlalchemy import Engine
@@ -15,7 +15,6 @@ from features import UnknownParty
 from group.audit import AuditEvent, AuditRecord, append_all
 from group.database import DatabaseUnavailable
 from group.errors import JinkongError
-from serving.batches import Answer, Batch
 from serving.decisions import (
     SCORE_GIVEN,
     SCORES_GIVEN,
@@ -28,6 +27,9 @@ from serving.decisions import (
 from serving.gathering import Gatherer
 from serving.messages import ScoreRequest
 from serving.scorer import Asked, Scored, Scorer
+
+if TYPE_CHECKING:
+    from serving.batches import Answer, Batch
 
 _MOST_AT_ONCE: Final = 256
 _MOST_WAITING: Final = 512
@@ -68,7 +70,7 @@ class Scoring:
         """
         return await self._gatherer.ask(_Wanted(request, scorer, caller))
 
-    def score_batch(self, batch: Batch, legal_entity: str, scorer: Scorer, caller: str) -> Iterator[list[Answer]]:
+    def score_batch(self, batch: "Batch", legal_entity: str, scorer: Scorer, caller: str) -> "Iterator[list[Answer]]":
         """The answers to a batch, a part at a time, each part once its record is on disk.
 
         Raises:
@@ -145,7 +147,7 @@ def _outcomes(wanted: Sequence[_Wanted]) -> list[Scored | Exception]:
     return outcomes
 
 
-def _told(number: int, asked: Asked, outcome: Scored | Exception, decision_id: str | None) -> Answer:
+def _told(number: int, asked: Asked, outcome: Scored | Exception, decision_id: str | None) -> "Answer":
     told: Answer = {"row": number, "decision_id": decision_id, "party_id": asked.party_id}
     if isinstance(outcome, Scored):
         return told | answer(outcome) | {"error": None}

@@ -16,8 +16,8 @@ from group.audit import find, verify
 from group.database import open_database
 from group.settings import Settings
 from serving import Scorer, replay
-from serving.batches import ARROW, CSV, JSON, PARQUET
 from serving.decisions import record_and_row
+from serving.formats import ARROW, CSV, JSON, PARQUET
 from training import champion
 
 ASKED = {"legal_entity": "consumer"}
