@@ -1,6 +1,5 @@
 """Accounts: secrets as hashes, first passwords that have to be changed, and nothing for whoever guesses."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -17,20 +16,11 @@ from group.accounts import (
     signed_in,
 )
 from group.audit import GROUP, audit_log, verify
-from group.database import migrate, open_database
 from group.entities import LEGAL_ENTITIES, UnknownLegalEntity
 from group.roles import ROLES, SCOPES, UnknownRole
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 LATER = NOW + timedelta(minutes=1)
-
-
-@pytest.fixture
-def engine(database_url: str) -> Iterator[Engine]:
-    made = open_database(database_url)
-    migrate(made)
-    yield made
-    made.dispose()
 
 
 def a_client(engine: Engine, name: str = "flow", roles: tuple[str, ...] = ("credit_officer",)) -> str:

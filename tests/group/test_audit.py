@@ -1,7 +1,7 @@
 """The audit log: appended once, chained, and whatever is changed behind its back is found at its place."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -24,14 +24,6 @@ from group.audit import (
 from group.database import migrate, open_database
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
-
-
-@pytest.fixture
-def engine(database_url: str) -> Iterator[Engine]:
-    made = open_database(database_url)
-    migrate(made)
-    yield made
-    made.dispose()
 
 
 def an_event(number: int, legal_entity: str = "credit") -> AuditEvent:
