@@ -177,6 +177,17 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
         raise InvalidSetting(_sentence(error)) from None
 
 
+def environment_of(settings: Settings) -> dict[str, str]:
+    """The variables that ``load_settings`` reads these settings from, for a process of our own. It holds secrets."""
+    values = {name: getattr(settings, name) for name in Settings.model_fields}
+    plain = {
+        name: value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+        for name, value in values.items()
+        if value is not None
+    }
+    return {f"{PREFIX}{name.upper()}": value for name, value in plain.items()}
+
+
 def documented_settings() -> list[tuple[str, str, str]]:
     """The list of settings: variable, default, what is allowed."""
     return [

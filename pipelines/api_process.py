@@ -12,7 +12,7 @@ from typing import Final
 import httpx
 
 from group.errors import Unavailable
-from group.settings import Settings
+from group.settings import Settings, environment_of
 
 _READY_SECONDS: Final = 60.0
 _LAST_LINES: Final = 15
@@ -52,9 +52,7 @@ def start_api(settings: Settings, log: Path) -> ApiProcess:
     # Feast, where it was imported, has prometheus_client share its values among processes by files.
     inherited = {name: value for name, value in os.environ.items() if name != "PROMETHEUS_MULTIPROC_DIR"}
     environment = inherited | {
-        "JINKONG_HOME": str(settings.home.absolute()),
-        "JINKONG_HOST": settings.host,
-        "JINKONG_PORT": str(port),
+        **environment_of(settings.model_copy(update={"home": settings.home.absolute(), "port": port})),
     }
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as output:

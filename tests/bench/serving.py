@@ -131,18 +131,7 @@ def online_parties(settings: Settings) -> list[dict[str, str]]:
 @contextlib.contextmanager
 def api(settings: Settings, folder: Path, workers: int = 1) -> Iterator[ApiProcess]:
     """`jinkong serve`."""
-    names = ("DATABASE_URL", "ONLINE_STORE_URL", "WORKERS")
-    values = (settings.database_url, settings.online_store_url, str(workers))
-    before = {f"JINKONG_{name}": os.environ.get(f"JINKONG_{name}") for name in names}
-    os.environ |= {f"JINKONG_{name}": value for name, value in zip(names, values, strict=True)}
-    try:
-        server = start_api(settings, folder / "api.log")
-    finally:
-        for name, old in before.items():
-            if old is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = old
+    server = start_api(settings.model_copy(update={"workers": workers}), folder / "api.log")
     try:
         yield server
     finally:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from group.settings import InvalidSetting, Settings, documented_settings, load_settings
+from group.settings import InvalidSetting, Settings, documented_settings, environment_of, load_settings
 
 
 @pytest.mark.parametrize(
@@ -68,6 +68,17 @@ def test_every_setting_is_documented_and_no_secret_has_a_default() -> None:
     assert {name for name, _, _ in listed} == {f"JINKONG_{field.upper()}" for field in Settings.model_fields}
     assert all(len(description) > 15 for _, _, description in listed)
     assert load_settings({}).token_keys is None
+
+
+def test_a_process_of_our_own_reads_the_settings_that_it_is_started_with(tmp_path: Path) -> None:
+    given = load_settings(
+        {
+            "JINKONG_HOME": str(tmp_path), "JINKONG_TOKEN_KEYS": "a-very-secret-key-of-32-characters",
+            "JINKONG_REJECTED_SHARE_LIMIT": "0.25", "JINKONG_TLS_KEY": "key.pem", "JINKONG_WORKERS": "3",
+        }
+    )  # fmt: skip
+    assert load_settings(environment_of(given)) == given
+    assert load_settings(environment_of(load_settings({}))) == load_settings({})
 
 
 def test_a_secret_is_not_printed() -> None:

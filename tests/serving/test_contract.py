@@ -1,6 +1,5 @@
 """The API's own description, taken at its word: whatever it allows is answered as it says, by every role."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from group.roles import ROLES
-from group.settings import Settings, load_settings
+from group.settings import Settings
 from pipelines.api_process import start_api
 from tests.serving.calling import signed_in
 
@@ -47,18 +46,13 @@ NOT_OF_US = {"GET /healthz", "GET /readyz", "POST /v1/token", "POST /v1/account/
 @pytest.fixture(scope="module")
 def served(trained_settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Settings]]:
     folder: Path = tmp_path_factory.mktemp("contract")
-    variables = {
-        "JINKONG_HOME": str(trained_settings.home), "JINKONG_DATABASE_URL": f"sqlite:///{folder / 'state.db'}",
-        "JINKONG_PORT": "0", "JINKONG_REQUESTS_PER_SECOND": "1000000", "JINKONG_TOKEN_MINUTES": "60",
-    }  # fmt: skip
-    before = dict(os.environ)
-    os.environ.update(variables)
-    try:
-        own = load_settings()
-        server = start_api(own, folder / "api.log")
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
+    own = trained_settings.model_copy(
+        update={
+            "database_url": f"sqlite:///{folder / 'state.db'}", "port": 0, "requests_per_second": 1e6,
+            "token_minutes": 60.0,
+        }
+    )  # fmt: skip
+    server = start_api(own, folder / "api.log")
     yield server.url, own
     server.stop()
     log = (folder / "api.log").read_text()

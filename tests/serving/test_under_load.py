@@ -1,7 +1,6 @@
 """What happens to those who ask while a champion changes or a store goes away: nobody gets a wrong answer."""
 
 import contextlib
-import os
 import threading
 import time
 from collections import Counter
@@ -16,7 +15,7 @@ import pytest
 from features import materialise
 from group.audit import verify
 from group.database import open_database
-from group.settings import Settings, load_settings
+from group.settings import Settings
 from pipelines.api_process import ApiProcess, start_api
 from pipelines.workspace import Workspace
 from tests.conftest import running_redis
@@ -69,21 +68,11 @@ class Load:
 
 
 @contextlib.contextmanager
-def serving(settings: Settings, folder: Path, **variables: str) -> Iterator[tuple[ApiProcess, Settings]]:
-    """`jinkong serve` on the home of ``settings``, with a state database in ``folder``."""
-    before = dict(os.environ)
-    os.environ.update(
-        {
-            "JINKONG_HOME": str(settings.home), "JINKONG_DATABASE_URL": f"sqlite:///{folder / 'state.db'}",
-            "JINKONG_PORT": "0", "JINKONG_REQUESTS_PER_SECOND": "1000000", **variables,
-        }
-    )  # fmt: skip
-    try:
-        own = load_settings()
-        server = start_api(own, folder / "api.log")
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
+def serving(settings: Settings, folder: Path, **changes: object) -> Iterator[tuple[ApiProcess, Settings]]:
+    """`jinkong serve` with these settings changed, and a state database in ``folder``."""
+    state = f"sqlite:///{folder / 'state.db'}"
+    own = settings.model_copy(update={"database_url": state, "port": 0, "requests_per_second": 1e6, **changes})
+    server = start_api(own, folder / "api.log")
     try:
         yield server, own
     finally:
@@ -94,7 +83,7 @@ def test_a_new_champion_comes_into_service_without_a_failed_request(
     home: Settings, known_parties: pl.DataFrame, tmp_path: Path
 ) -> None:
     parties = known_parties.filter(pl.col("legal_entity").is_in(["consumer", "credit"])).head(50).to_dicts()
-    with serving(home, tmp_path, JINKONG_MODEL_REFRESH_SECONDS="0.2") as (server, own):
+    with serving(home, tmp_path, model_refresh_seconds=0.2) as (server, own):
         before = champion(home).version
         with Load(server, own, parties) as load:
             load.until(lambda answers: len(answers) > 50, 30)
@@ -127,7 +116,7 @@ def test_a_redis_that_stops_is_told_as_such_and_scoring_goes_on_once_it_is_back(
     with running_redis(tmp_path) as url:
         filled = trained_settings.model_copy(update={"online_store_url": url})
         materialise(filled, Workspace.of(trained_settings).features, as_of)
-        with serving(trained_settings, tmp_path, JINKONG_ONLINE_STORE_URL=url) as (server, own):
+        with serving(trained_settings, tmp_path, online_store_url=url) as (server, own):
             client = redis.Redis.from_url(url)
             with Load(server, own, parties) as load:
                 load.until(lambda answers: len(answers) > 50, 30)
