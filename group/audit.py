@@ -167,6 +167,14 @@ def append_all(connection: Connection, events: Sequence[AuditEvent], recorded_at
     return records
 
 
+def hold(connection: Connection, legal_entity: str) -> None:
+    """Keep everybody else from writing to a company's chain until the caller's transaction ends.
+
+    For decisions that rest on what was decided before: two of them cannot both see the state without the other.
+    """
+    _locked_heads(connection, [legal_entity])
+
+
 def canonical_json(payload: Mapping[str, Any]) -> str:
     """The one text of a payload: keys sorted, no spaces, numbers as the shortest text that reads back the same.
 

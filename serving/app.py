@@ -19,6 +19,7 @@ from serving.direct import DirectApi
 from serving.limits import BodyLimit, Rates
 from serving.messages import Health, ModelName, Readiness
 from serving.metrics import CONTENT_TYPE, Measured, Metrics
+from serving.precredit import precredit
 from serving.problems import ApiError, answer_with_problems
 from serving.scores import give_score, model_name, scorer_of, scores
 from serving.signing_in import SignInError, sign_in_problem, signing_in
@@ -58,6 +59,7 @@ def create_app(settings: Settings, connect: Callable[[Settings], Backend] = open
     app.include_router(signing_in)
     app.include_router(scores)
     app.include_router(decided)
+    app.include_router(precredit)
     app.include_router(whitelists)
     answer_with_problems(app)
     app.add_exception_handler(SignInError, lambda _request, error: sign_in_problem(cast("SignInError", error)))

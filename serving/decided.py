@@ -1,24 +1,24 @@
 """Routes of decisions: what was seen and decided, and the same again."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Path, Request, Security
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from group.audit import AuditRecord, find
 from group.database import reading
 from serving.callers import allowed, backend_of, problems
-from serving.decisions import SCORE_GIVEN, SCORES_GIVEN, record_and_row, replay
-from serving.messages import DecisionReply, ModelName, ReasonReply, ReplayReply
-from serving.problems import ApiError, database_away
+from serving.decisions import PRECREDIT_DECIDED, SCORE_GIVEN, SCORES_GIVEN, record_and_row, replay
+from serving.messages import DecisionReply, ModelName, PolicyName, PreCreditDecided, ReasonReply, ReplayReply
+from serving.problems import ApiError
 from serving.scorer import Scorer
 from serving.scores import unavailable
 from serving.tokens import Caller
 from training import ModelTampered, RegistryUnavailable
+from workflow.pre_credit import Policy, policy_version
 
 decided: Final = APIRouter(prefix="/v1/decisions", tags=["decisions"])
 
@@ -63,6 +63,7 @@ def decision(decision_id: DecisionId, caller: Reader, request: Request) -> Decis
         score=own["score"],
         grade=own["grade"],
         reasons=[ReasonReply(**reason) for reason in own["reasons"]],
+        precredit=_precredit(content),
         record_hash=record.record_hash,
     )
 
@@ -74,7 +75,7 @@ def replayed(decision_id: DecisionId, caller: Reader, request: Request) -> Repla
     asked = found.content["model"]
     try:
         scorer = Scorer(backend_of(request).models.version(asked["name"], asked["version"], asked["sha256"]))
-        again = replay(found.record.payload, scorer)
+        again = replay(found.record.payload, scorer, _policy_of(request, found))
     except (ModelTampered, RegistryUnavailable) as error:
         raise unavailable(error) from None
     return ReplayReply(
@@ -82,18 +83,27 @@ def replayed(decision_id: DecisionId, caller: Reader, request: Request) -> Repla
     )
 
 
+def _precredit(content: Mapping[str, Any]) -> PreCreditDecided | None:
+    if "decision" not in content:
+        return None
+    request = content["request"]
+    return PreCreditDecided(product=request["product"], policy=PolicyName(**content["policy"]), **content["decision"])
+
+
+def _policy_of(request: Request, found: _Decision) -> Policy | None:
+    if found.record.action != PRECREDIT_DECIDED:
+        return None
+    with reading(backend_of(request).engine) as connection:
+        return policy_version(connection, found.content["policy"]["version"]).policy
+
+
 def _found(request: Request, caller: Caller, decision_id: str) -> _Decision:
     name, row = record_and_row(decision_id)
-    try:
-        with reading(backend_of(request).engine, caller.legal_entities) as connection:
-            records = [
-                record for company in sorted(caller.legal_entities) for record in find(connection, company, name)
-            ]
-    except (DBAPIError, PoolTimeoutError):
-        raise database_away() from None
+    with reading(backend_of(request).engine, caller.legal_entities) as connection:
+        records = [record for company in sorted(caller.legal_entities) for record in find(connection, company, name)]
     for record in records:
         content = json.loads(record.payload)
-        if record.action == SCORE_GIVEN and row is None:
+        if record.action in (SCORE_GIVEN, PRECREDIT_DECIDED) and row is None:
             return _Decision(record, content, content)
         if record.action == SCORES_GIVEN and row is not None and row < len(content["rows"]):
             return _Decision(record, content, content["rows"][row])

@@ -5,6 +5,7 @@ import os
 import uuid
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from decimal import Decimal
 from typing import Any, Final
 
 import orjson
@@ -12,10 +13,11 @@ import orjson
 from group.audit import CanonicalJson
 from serving.scorer import Scored, Scorer
 from training import ModelTampered, RegisteredModel
+from workflow.pre_credit import Assessed, Decision, Policy, ReleasedPolicy, decide
 
 SCORE_GIVEN: Final = "score.given"
 SCORES_GIVEN: Final = "scores.given"
-
+PRECREDIT_DECIDED: Final = "precredit.decided"
 
 _ID_LENGTH: Final = 36
 
@@ -35,15 +37,45 @@ def decision_payload(request: Mapping[str, Any], registered: RegisteredModel, sc
 
     ``features`` are the values of the model's columns, in the model's order; the model's hash says which.
     """
-    return _text(
-        {
-            "request": dict(request),
-            "features": scored.values,
-            "features_as_of": scored.features_as_of.isoformat() if scored.features_as_of else None,
-            "model": {"name": registered.name, "version": registered.version, "sha256": registered.sha256},
-            **answer(scored),
-        }
-    )
+    return _text(_content(request, registered, scored))
+
+
+def precredit_payload(
+    request: Mapping[str, Any],
+    registered: RegisteredModel,
+    scored: Scored,
+    policy: ReleasedPolicy,
+    *,
+    has_accepted: bool,
+    decision: Decision,
+) -> CanonicalJson:
+    """What the audit log keeps of a pre-credit decision: its score, and what the policy made of it."""
+    seen = {
+        "policy": {"version": policy.version, "sha256": policy.sha256},
+        "has_accepted": has_accepted,
+        "decision": offered(decision),
+    }
+    return _text(_content(request, registered, scored) | seen)
+
+
+def assessed(request: Mapping[str, Any], columns: Sequence[str], scored: Scored, *, has_accepted: bool) -> Assessed:
+    """What a policy decides on: the score, and the features that it rests on by name."""
+    amount = request.get("amount")
+    features = {
+        name: value if isinstance(value, float) else None for name, value in zip(columns, scored.values, strict=True)
+    }
+    return Assessed(features, str(scored.grade), has_accepted, None if amount is None else Decimal(amount))
+
+
+def offered(decision: Decision) -> dict[str, Any]:
+    """What a policy decided, as it is put on record."""
+    return {
+        "eligible": decision.eligible,
+        "credit_limit": None if decision.credit_limit is None else str(decision.credit_limit),
+        "rate_per_annum": decision.rate_per_annum,
+        "term_months": decision.term_months,
+        "verdicts": {verdict.code: verdict.fired for verdict in decision.verdicts},
+    }
 
 
 def part_payload(
@@ -78,10 +110,11 @@ def record_and_row(decision_id: str) -> tuple[str, int | None]:
     return record, int(row) if row.isascii() and row.isdigit() and len(row) <= 5 else None
 
 
-def replay(payload: str, scorer: Scorer) -> CanonicalJson:
-    """Score again what an audit record's ``payload`` says was seen, and return the payload that this gives.
+def replay(payload: str, scorer: Scorer, policy: Policy | None = None) -> CanonicalJson:
+    """Decide again on what an audit record's ``payload`` says was seen, and return the payload that this gives.
 
-    Equal texts mean that the decision can be reproduced to the last bit, its reasons included.
+    Equal texts mean that the decision can be reproduced to the last bit, its reasons included. A pre-credit decision
+    needs the policy of then.
 
     Raises:
         ModelTampered: the scorer's model is not the one that answered then.
@@ -98,7 +131,13 @@ def replay(payload: str, scorer: Scorer) -> CanonicalJson:
         rows = [row | answer(scored) for row, scored in zip(seen["rows"], again, strict=True)]
         return _text(seen | {"rows": rows})
     [scored] = scorer.score_values([seen["features"]])
-    return _text(seen | answer(scored))
+    again = seen | answer(scored)
+    if policy is not None:
+        asked, before = seen["request"], seen["has_accepted"]
+        product = policy.product(asked["legal_entity"], asked["product"])
+        judged = assessed(asked, scorer.model.read_columns, scored, has_accepted=before)
+        again |= {"decision": offered(decide(policy, product, judged))}
+    return _text(again)
 
 
 def answer(scored: Scored) -> dict[str, Any]:
@@ -111,6 +150,16 @@ def answer(scored: Scored) -> dict[str, Any]:
             {"code": reason.code, "zh": reason.zh, "en": reason.en, "weight": reason.weight}
             for reason in scored.reasons
         ],
+    }
+
+
+def _content(request: Mapping[str, Any], registered: RegisteredModel, scored: Scored) -> dict[str, Any]:
+    return {
+        "request": dict(request),
+        "features": scored.values,
+        "features_as_of": scored.features_as_of.isoformat() if scored.features_as_of else None,
+        "model": {"name": registered.name, "version": registered.version, "sha256": registered.sha256},
+        **answer(scored),
     }
 
 

@@ -7,6 +7,8 @@ from typing import Any, Final
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
 
 from group.errors import JinkongError
@@ -54,12 +56,6 @@ def problem_response(
     return JSONResponse(problem.model_dump(), status, headers, MEDIA_TYPE)
 
 
-def database_away() -> ApiError:
-    """The error where the state database does not answer."""
-    detail = "The database does not answer; try again."
-    return ApiError(HTTPStatus.SERVICE_UNAVAILABLE, "database_unavailable", detail)
-
-
 def problem_of(error: ApiError) -> JSONResponse:
     """The response for an error of ours."""
     return problem_response(error.status, error.code, str(error), error.errors, error.headers)
@@ -87,6 +83,13 @@ def answer_with_problems(app: FastAPI) -> None:
     def http(_request: Request, error: HTTPException) -> JSONResponse:
         status = HTTPStatus(error.status_code)
         return problem_response(status, status.name.lower(), str(error.detail), (), dict(error.headers or {}))
+
+    @app.exception_handler(DBAPIError)
+    @app.exception_handler(PoolTimeoutError)
+    def database_away(_request: Request, _error: Exception) -> JSONResponse:
+        # What a transaction had done when the database went away is undone.
+        detail = "The database does not answer; try again."
+        return problem_of(ApiError(HTTPStatus.SERVICE_UNAVAILABLE, "database_unavailable", detail))
 
     @app.exception_handler(Exception)
     def unexpected(_request: Request, _error: Exception) -> JSONResponse:

@@ -7,13 +7,11 @@ from typing import Annotated, Final
 
 from fastapi import APIRouter, Form, Request, Security
 from fastapi.responses import JSONResponse
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from group.accounts import Account, AccountError, Kind, change_password, signed_in
 from serving.callers import TOKEN_PATH, allowed, backend_of, problems
 from serving.messages import AccountReply, NewPassword, SignInProblem, TokenReply
-from serving.problems import ApiError, database_away
+from serving.problems import ApiError
 from serving.tokens import Caller, Tokens
 
 _REFUSED: Final = "Name and secret open no account now: one is wrong, or the account is closed, or locked for minutes."
@@ -94,8 +92,6 @@ def password(wanted: NewPassword, request: Request) -> None:
             change_password(connection, account.name, wanted.new_password, backend.now())
     except AccountError as error:
         raise ApiError(HTTPStatus.UNPROCESSABLE_ENTITY, "unusable_password", str(error)) from None
-    except (DBAPIError, PoolTimeoutError):
-        raise database_away() from None
 
 
 def _shown(
@@ -123,11 +119,8 @@ def _opened(request: Request, name: str, secret: str, kind: Kind) -> Account:
     backend = backend_of(request)
     # A name that nobody has may be asked for as often as one account may be.
     request.app.state.rates.take(f"sign-in of {name}", 5.0)
-    try:
-        with backend.engine.begin() as connection:
-            found = signed_in(connection, name, secret, kind, backend.now())
-    except (DBAPIError, PoolTimeoutError):
-        raise database_away() from None
+    with backend.engine.begin() as connection:
+        found = signed_in(connection, name, secret, kind, backend.now())
     if found is None:
         raise SignInError(HTTPStatus.UNAUTHORIZED, "invalid_client" if kind == "client" else "invalid_grant", _REFUSED)
     return found

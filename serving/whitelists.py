@@ -6,13 +6,11 @@ from typing import Annotated, Final
 
 from fastapi import APIRouter, Path, Query, Request, Security
 from sqlalchemy import Connection
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from group.database import reading
 from serving.callers import allowed, backend_of, problems, require_company
 from serving.messages import LegalEntityCode, OfferReply, WhitelistReply
-from serving.problems import ApiError, database_away
+from serving.problems import ApiError
 from serving.tokens import Caller
 from training.whitelist.kept import KeptWhitelist, Offer, offers_of, released
 
@@ -84,15 +82,12 @@ def offer_of_party(
 def _read(
     request: Request, name: str, legal_entity: str, party_id: str | None, after_rank: int, most: int
 ) -> tuple[KeptWhitelist, list[Offer]]:
-    try:
-        with reading(backend_of(request).engine, [legal_entity]) as connection:
-            kept = _released(connection, name)
-            found = offers_of(
-                connection, kept, legal_entity=legal_entity, party_id=party_id, after_rank=after_rank, most=most
-            )
-            return kept, list(found)
-    except (DBAPIError, PoolTimeoutError):
-        raise database_away() from None
+    with reading(backend_of(request).engine, [legal_entity]) as connection:
+        kept = _released(connection, name)
+        found = offers_of(
+            connection, kept, legal_entity=legal_entity, party_id=party_id, after_rank=after_rank, most=most
+        )
+        return kept, list(found)
 
 
 def _released(connection: Connection, name: str) -> KeptWhitelist:

@@ -1,1 +1,1 @@
-"""What happens to an application: decide, contract, fund, book, service, collect. Empty so far."""
+"""What happens to an application: decide, contract, fund, book, service, collect. So far, pre-credit."""

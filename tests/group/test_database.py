@@ -21,13 +21,25 @@ from group.database import (
     open_database,
     require_current,
 )
+from serving import once, party_scores
 from training.whitelist import kept
+from workflow.pre_credit import offers, releases
 
 
 def test_migrations_make_the_tables_that_the_code_declares(database_url: str) -> None:
     # All rooms that declare tables.
     assert {
-        table.metadata for table in (audit.audit_log, accounts.accounts, rulings.identity_rulings, kept.whitelists)
+        table.metadata
+        for table in (
+            audit.audit_log,
+            accounts.accounts,
+            rulings.identity_rulings,
+            kept.whitelists,
+            once.carried_out,
+            party_scores.scores,
+            offers.precredit_offers,
+            releases.precredit_policies,
+        )
     } == {metadata}
     engine = open_database(database_url)
     migrate(engine)

@@ -34,7 +34,11 @@ def signed_in(
 ) -> dict[str, str]:
     """The header of a new account's token."""
     name = f"caller-{uuid.uuid4().hex[:8]}"
-    secret = access.add(settings, name, "client", roles, companies, by="a test")
+    return bearer(client, name, access.add(settings, name, "client", roles, companies, by="a test"))
+
+
+def bearer(client: httpx.Client, name: str, secret: str) -> dict[str, str]:
+    """The header of a program's token."""
     form = {"grant_type": "client_credentials", "client_id": name, "client_secret": secret}
     reply = client.post("/v1/token", data=form)
     assert reply.status_code == 200, reply.text

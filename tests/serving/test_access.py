@@ -16,7 +16,7 @@ from serving import create_app
 from serving.limits import Rates
 from serving.problems import ApiError
 from serving.tokens import InvalidToken, Tokens
-from tests.serving.calling import signed_in
+from tests.serving.calling import bearer, signed_in
 
 KEYS = tuple(f"{letter * 32}" for letter in "abc")
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -162,16 +162,11 @@ def test_an_accounts_own_rate_holds_for_its_requests(settings: Settings) -> None
     keyed = settings.model_copy(update={"token_keys": SecretStr(KEYS[0])})
     secret = access.add(settings, "slow", "client", ["data_scientist"], ["credit"], by="Li", requests_per_second=1.0)
     with TestClient(create_app(keyed)) as client:
-        headers = access_header(client, "slow", secret)
+        headers = bearer(client, "slow", secret)
         assert client.get("/v1/account", headers=headers).status_code == 200
         refused = client.get("/v1/account", headers=headers)
     assert (refused.status_code, refused.json()["code"]) == (429, "too_many_requests")
     assert refused.headers["retry-after"] == "1"
-
-
-def access_header(client: TestClient, name: str, secret: str) -> dict[str, str]:
-    form = {"grant_type": "client_credentials", "client_id": name, "client_secret": secret}
-    return {"Authorization": f"Bearer {client.post('/v1/token', data=form).json()['access_token']}"}
 
 
 def test_a_closed_account_gets_no_token(open_client: TestClient, settings: Settings) -> None:

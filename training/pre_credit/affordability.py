@@ -1,11 +1,30 @@
 """What a party can carry: the loan whose instalments fit into what is left of its income."""
 
+from collections.abc import Callable
+from typing import Final
+
 import numpy as np
 import numpy.typing as npt
 
 from training.errors import InvalidTerms
 
 Vector = npt.NDArray[np.float64]
+
+INCOME: Final = "income_per_month"
+DUE_TO_THE_GROUP: Final = "due_sum_31d"
+DEBT_ELSEWHERE: Final = "external_debt_latest_360d"
+"""Features that say what a party earns and owes."""
+
+
+def income_and_due(feature: Callable[[str], Vector], external_debt_due_a_month: float) -> tuple[Vector, Vector]:
+    """Monthly income, and what is due a month to the group and, by the credit bureau, elsewhere; CNY ``(n,)``.
+
+    Args:
+        feature: the values of a feature by name, NaN where nothing is known.
+        external_debt_due_a_month: share of the debt to other lenders that is due each month.
+    """
+    elsewhere = np.nan_to_num(feature(DEBT_ELSEWHERE)) * external_debt_due_a_month
+    return feature(INCOME), np.nan_to_num(feature(DUE_TO_THE_GROUP)) + elsewhere
 
 
 def affordable_principal(

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -15,7 +16,14 @@ import polars as pl
 from training.amounts import AmountModel
 from training.frames import data_hash, matrix
 from training.model import ScoringModel
-from training.pre_credit import Allocation, Prospects, ShadowPrice, affordable_principal, allocate_limits
+from training.pre_credit import (
+    Allocation,
+    Prospects,
+    ShadowPrice,
+    affordable_principal,
+    allocate_limits,
+    income_and_due,
+)
 from training.pre_credit.products import profit_rate
 from training.scale import grade_of
 from training.whitelist.channels import ChannelRates, chosen_channels
@@ -181,7 +189,7 @@ class _Parties:
         place, product = np.nonzero(may)
         row[party[place], product] = place
         affordable = np.zeros(row.shape)
-        income, due = _income_and_due(features, plan)
+        income, due = income_and_due(partial(_feature, features), plan.caps.external_debt_due_a_month)
         for number, planned in enumerate(plan.products):
             own = row[:, number] >= 0
             rows = row[own, number]
@@ -213,16 +221,10 @@ def _at(values: Vector, row: npt.NDArray[np.int64]) -> Matrix:
     return np.where(row >= 0, values[np.maximum(row, 0)], 0.0) if len(values) else np.zeros(row.shape)
 
 
-def _income_and_due(features: pl.DataFrame, plan: WhitelistPlan) -> tuple[Vector, Vector]:
-    """Monthly income, and what is due a month to the group and, by the credit bureau, elsewhere; CNY."""
-
-    def column(name: str) -> Vector:
-        if name not in features.columns:
-            return np.full(len(features), np.nan)
-        return features[name].cast(pl.Float64).fill_null(float("nan")).to_numpy()
-
-    elsewhere = np.nan_to_num(column("external_debt_latest_360d")) * plan.caps.external_debt_due_a_month
-    return column("income_per_month"), np.nan_to_num(column("due_sum_31d")) + elsewhere
+def _feature(features: pl.DataFrame, name: str) -> Vector:
+    if name not in features.columns:
+        return np.full(len(features), np.nan)
+    return features[name].cast(pl.Float64).fill_null(float("nan")).to_numpy()
 
 
 def _offers(found: Allocation, parties: _Parties, plan: WhitelistPlan, given: Ingredients) -> pl.DataFrame:

@@ -3,15 +3,14 @@
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from group.entities import LEGAL_ENTITIES
 from group.errors import InputError
+from group.written import parsed, read_text
 from training.errors import InvalidTerms, TrainingError
 from training.pre_credit import Caps, Product
 
-_MOST_BYTES: Final = 1 << 20
 EXAMPLE_FILE: Final = Path(__file__).with_name("example.yaml")
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -147,14 +146,7 @@ def read_plan(path: Path) -> tuple[WhitelistPlan, str]:
     Raises:
         WrongPlan: it is no plan; the sentence names file, place and what would be right.
     """
-    try:
-        if path.stat().st_size > _MOST_BYTES:
-            raise WrongPlan(f"{path} is larger than {_MOST_BYTES >> 20} MB; no plan is.")
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise WrongPlan(f"There is no {path}; `jinkong whitelist example` prints a plan to begin with.") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise WrongPlan(f"{path} cannot be read: {error}.") from None
+    text = read_text(path, WrongPlan, "`jinkong whitelist example` prints a plan to begin with")
     return plan_of(text, str(path)), text
 
 
@@ -164,13 +156,4 @@ def plan_of(text: str, where: str) -> WhitelistPlan:
     Raises:
         WrongPlan: it is no plan.
     """
-    try:
-        return WhitelistPlan.model_validate(yaml.safe_load(text))
-    except yaml.YAMLError as error:
-        raise WrongPlan(f"{where} is not YAML: {' '.join(str(error).split())}.") from None
-    except ValidationError as error:
-        faults = (
-            f"{'.'.join(map(str, fault['loc'])) or 'the plan'}: {fault['msg'].removeprefix('Value error, ')}"
-            for fault in error.errors()[:5]
-        )
-        raise WrongPlan(f"{where}: {'; '.join(faults)}.") from None
+    return parsed(text, where, WhitelistPlan, WrongPlan)

@@ -1,0 +1,9 @@
+from .affordability import affordable_principal as affordable_principal
+from .affordability import income_and_due as income_and_due
+from .allocation import Allocation as Allocation
+from .allocation import Caps as Caps
+from .allocation import Prospects as Prospects
+from .allocation import ShadowPrice as ShadowPrice
+from .allocation import allocate_limits as allocate_limits
+from .products import Product as Product
+from .products import profit_rate as profit_rate
