@@ -32,6 +32,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from group.database import UtcDateTime, metadata, reading
 from group.errors import InputError
+from group.prepared import Prepared, driver_instant
 
 GROUP: Final = "group"
 """The chain of events that concern no single company, such as a model's promotion."""
@@ -101,21 +102,17 @@ class AuditRecord:
 
 
 _TEXTS: Final = json.JSONEncoder(ensure_ascii=False)
-_FIELDS: Final = tuple(AuditRecord.__dataclass_fields__)
 
-# Made once: putting a statement together costs more than running it.
-_INSERT: Final = insert(audit_log)
-_MOVE_HEADS: Final = (
-    update(audit_head)
-    .where(audit_head.c.legal_entity == bindparam("chain"))
-    .values(sequence=bindparam("last"), record_hash=bindparam("digest"))
-)
-# In one order for all writers, so that no two wait for each other.
-_HEADS: Final = (
-    select(audit_head)
-    .where(audit_head.c.legal_entity.in_(bindparam("chains", expanding=True)))
-    .order_by(audit_head.c.legal_entity)
+_INSERT: Final = Prepared(insert(audit_log))
+_HEAD: Final = Prepared(
+    select(audit_head.c.sequence, audit_head.c.record_hash)
+    .where(audit_head.c.legal_entity == bindparam("chain", type_=String()))
     .with_for_update()
+)
+_MOVE_HEAD: Final = Prepared(
+    update(audit_head)
+    .values(sequence=bindparam("last"), record_hash=bindparam("digest"))
+    .where(audit_head.c.legal_entity == bindparam("chain", type_=String()))
 )
 
 
@@ -152,6 +149,7 @@ def append_all(connection: Connection, events: Sequence[AuditEvent], recorded_at
         return []
     payloads = [_canonical(event) for event in events]
     recorded_at = recorded_at.astimezone(UTC)
+    at = driver_instant(connection.dialect, recorded_at)
     heads = _locked_heads(connection, sorted({event.legal_entity for event in events}))
     records = []
     for event, payload in zip(events, payloads, strict=True):
@@ -160,10 +158,17 @@ def append_all(connection: Connection, events: Sequence[AuditEvent], recorded_at
         record = AuditRecord(*named, _digest(*named))
         heads[event.legal_entity] = record.sequence, record.record_hash
         records.append(record)
-    connection.execute(_INSERT, [{name: getattr(record, name) for name in _FIELDS} for record in records])
-    connection.execute(
-        _MOVE_HEADS, [{"chain": chain, "last": last, "digest": digest} for chain, (last, digest) in heads.items()]
-    )
+    _INSERT.many(
+        connection,
+        [
+            (
+                record.legal_entity, record.sequence, at, record.actor, record.action, record.subject, record.payload,
+                record.previous_hash, record.record_hash,
+            )
+            for record in records
+        ],
+    )  # fmt: skip
+    _MOVE_HEAD.many(connection, [(last, digest, chain) for chain, (last, digest) in heads.items()])
     return records
 
 
@@ -242,21 +247,24 @@ def _chain(connection: Connection, legal_entity: str) -> Iterator[AuditRecord]:
 
 
 def _locked_heads(connection: Connection, chains: Sequence[str]) -> dict[str, tuple[int, str]]:
-    """Length and last hash of each chain, which nobody else can move until the transaction ends."""
-    found = _heads_of(connection, chains)
-    if len(found) < len(chains):
-        # Two first writers may meet here on PostgreSQL: one inserts, the other waits for it and reads its row.
-        insert_if_absent = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-        for chain in chains:
-            first = insert_if_absent(audit_head).values(legal_entity=chain, sequence=0, record_hash=_GENESIS)
-            connection.execute(first.on_conflict_do_nothing())
-        found = _heads_of(connection, chains)
-    return found
+    """Length and last hash of each chain, which nobody else can move until the transaction ends.
+
+    All writers ask in one order, so that no two wait for each other.
+    """
+    return {chain: _head(connection, chain) or _first_head(connection, chain) for chain in sorted(chains)}
 
 
-def _heads_of(connection: Connection, chains: Sequence[str]) -> dict[str, tuple[int, str]]:
-    rows = connection.execute(_HEADS, {"chains": chains})
-    return {chain: (sequence, digest) for chain, sequence, digest in rows}
+def _head(connection: Connection, chain: str) -> tuple[int, str] | None:
+    row = _HEAD.once(connection, (chain,)).first()
+    return None if row is None else (int(row.sequence), str(row.record_hash))
+
+
+def _first_head(connection: Connection, chain: str) -> tuple[int, str]:
+    # Two first writers may meet here on PostgreSQL: one inserts, the other waits for it and reads its row.
+    insert_if_absent = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    first = insert_if_absent(audit_head).values(legal_entity=chain, sequence=0, record_hash=_GENESIS)
+    connection.execute(first.on_conflict_do_nothing())
+    return _head(connection, chain) or (0, _GENESIS)
 
 
 def _record(row: Row[Any]) -> AuditRecord:

@@ -1,7 +1,9 @@
 """The group's state: one SQL database, SQLite by default, PostgreSQL by URL, its tables made by migrations."""
 
+import sqlite3
+import threading
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from sqlite3 import Connection as SQLiteConnection
@@ -30,6 +32,8 @@ from group.errors import Unavailable
 
 _MIGRATIONS: Final = Path(__file__).parent / "migrations"
 _READS_ONLY: Final = "jinkong_reads_only"
+_CHECKPOINT_SECONDS: Final = 4.0
+_MOST_AHEAD: Final = 8_192
 _ACTS_FOR: Final = "jinkong.legal_entities"
 
 metadata: Final = MetaData(
@@ -72,8 +76,11 @@ class UtcDateTime(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
-def open_database(url: str) -> Engine:
+def open_database(url: str, *, wait_seconds: float = 30.0, leave_checkpoints: bool = False) -> Engine:
     """An engine for ``url``.
+
+    Who wants to write on SQLite waits for so long for another to be done. With ``leave_checkpoints``, a commit leaves
+    it to ``Checkpoints`` to move what was written ahead.
 
     On SQLite it writes ahead (WAL) and every commit reaches the disk before it returns; a transaction takes the
     write lock when it begins, so that two writers queue instead of failing half-way. ``reading`` takes no lock.
@@ -93,10 +100,58 @@ def open_database(url: str) -> Engine:
             Path(address.database).parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise DatabaseUnavailable(f"The folder of {address.database} cannot be made: {error.strerror}.") from None
-    engine = create_engine(address, connect_args={"timeout": 30})
+    engine = create_engine(address, connect_args={"timeout": wait_seconds})
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
+    if leave_checkpoints:
+        event.listen(engine, "connect", _leave_checkpoints)
     return engine
+
+
+def is_busy(error: DBAPIError) -> bool:
+    """Whether SQLite refused only because somebody else was writing."""
+    code = getattr(error.orig, "sqlite_errorcode", 0) or 0
+    return code & 0xFF == sqlite3.SQLITE_BUSY
+
+
+def _moved(connection: SQLiteConnection) -> int:
+    """Move what SQLite wrote ahead so far, and return how many pages that was since the file was begun."""
+    [(_busy, ahead, _moved)] = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+    return int(ahead)
+
+
+class Checkpoints:
+    """Moves what SQLite wrote ahead into its file, in a thread, so that no commit has to do it meanwhile.
+
+    A commit that finds a thousand pages written ahead moves them itself, which takes milliseconds: too long where
+    hundreds of commits a second each answer somebody. On PostgreSQL there is nothing to do.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        """Begin, until ``close``."""
+        self._path = engine.url.database or ""
+        self._ended = threading.Event()
+        self._thread: threading.Thread | None = None
+        if engine.dialect.name == "sqlite" and self._path not in ("", ":memory:"):
+            self._thread = threading.Thread(target=self._run, name="checkpoints", daemon=True)
+            self._thread.start()
+
+    def close(self) -> None:
+        """Move what is left, and end."""
+        self._ended.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _run(self) -> None:
+        connection = sqlite3.connect(self._path, timeout=1.0)
+        while not self._ended.wait(_CHECKPOINT_SECONDS):
+            with suppress(sqlite3.OperationalError):  # busy, or the disk is full: whoever writes is told
+                # Writers begin the file anew once all of it was moved and none of them has added to it meanwhile. The
+                # first move takes long enough for some to come; those after it are short.
+                before, ahead = 0, _moved(connection)
+                while ahead > max(before, _MOST_AHEAD) and not self._ended.is_set():
+                    before, ahead = ahead, _moved(connection)
+        connection.close()
 
 
 @contextmanager
@@ -175,6 +230,11 @@ def _prepare_sqlite(connection: SQLiteConnection, _record: Any) -> None:
     connection.isolation_level = None
     for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
         connection.execute(f"PRAGMA {pragma}")
+
+
+def _leave_checkpoints(connection: SQLiteConnection, _record: Any) -> None:
+    # Not never: if the thread cannot keep up, or has died, the file must not grow without bounds.
+    connection.execute(f"PRAGMA wal_autocheckpoint={8 * _MOST_AHEAD}")
 
 
 def _begin_sqlite(connection: Connection) -> None:

@@ -104,6 +104,13 @@ class Settings(BaseSettings):
     model_refresh_seconds: float = Field(
         10.0, ge=0.1, le=3_600, description="seconds from 0.1 to 3600 between two looks at the registry's champions"
     )
+    last_score_days: float = Field(
+        30.0,
+        ge=0,
+        le=3_660,
+        description="days from 0 to 3660: so old may a party's last score be that is given again, and said to be so, "
+        "while the online store is away; 0 for never",
+    )
     max_body_bytes: int = Field(
         65_536, ge=1_024, le=104_857_600, description="a whole number from 1024 to 104857600: the largest request body"
     )

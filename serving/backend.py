@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from sqlalchemy import Engine
 
-from group.database import migrate, open_database
+from group.database import Checkpoints, migrate, open_database
 from group.settings import Settings
 from serving.models import Models
 from serving.scoring import Scoring
@@ -20,12 +20,14 @@ class Backend:
     engine: Engine
     models: Models
     scoring: Scoring
+    checkpoints: Checkpoints
     now: Callable[[], datetime]
 
     def close(self) -> None:
         """Give the scores that are in hand, and let go of the database."""
         self.models.close()
         self.scoring.close()
+        self.checkpoints.close()
         self.engine.dispose()
 
 
@@ -40,8 +42,8 @@ def open_backend(
     Raises:
         DatabaseUnavailable: the database does not answer or cannot be migrated.
     """
-    engine = open_database(settings.state_url)
+    engine = open_database(settings.state_url, leave_checkpoints=True)
     migrate(engine)
     models = Models(settings, after_loading)
     models.watch()
-    return Backend(settings, engine, models, Scoring(engine, now), now)
+    return Backend(settings, engine, models, Scoring(settings, engine, now), Checkpoints(engine), now)

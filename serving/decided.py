@@ -1,17 +1,14 @@
 """Routes of decisions: what was seen and decided, and the same again."""
 
-import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Path, Request, Security
 
-from group.audit import AuditRecord, find
 from group.database import reading
 from serving.callers import allowed, backend_of, problems
-from serving.decisions import PRECREDIT_DECIDED, SCORE_GIVEN, SCORES_GIVEN, record_and_row, replay
+from serving.decisions import PRECREDIT_DECIDED, Recorded, recorded, replay
 from serving.messages import DecisionReply, ModelName, PolicyName, PreCreditDecided, ReasonReply, ReplayReply
 from serving.problems import ApiError
 from serving.scorer import Scorer
@@ -31,15 +28,6 @@ DecisionId = Annotated[
         examples=["0198c2c3-8f7e-7d0e-9a53-6a1a4e1d2f10"],
     ),
 ]
-
-
-@dataclass(frozen=True, slots=True)
-class _Decision:
-    """A decision's record, what the record holds, and the part of it that is this decision's."""
-
-    record: AuditRecord
-    content: dict[str, Any]
-    own: dict[str, Any]
 
 
 @decided.get("/{decision_id}", summary="What was seen and decided", responses=problems(HTTPStatus.NOT_FOUND))
@@ -64,6 +52,7 @@ def decision(decision_id: DecisionId, caller: Reader, request: Request) -> Decis
         grade=own["grade"],
         reasons=[ReasonReply(**reason) for reason in own["reasons"]],
         precredit=_precredit(content),
+        degraded=content.get("degraded"),
         record_hash=record.record_hash,
     )
 
@@ -90,22 +79,17 @@ def _precredit(content: Mapping[str, Any]) -> PreCreditDecided | None:
     return PreCreditDecided(product=request["product"], policy=PolicyName(**content["policy"]), **content["decision"])
 
 
-def _policy_of(request: Request, found: _Decision) -> Policy | None:
+def _policy_of(request: Request, found: Recorded) -> Policy | None:
     if found.record.action != PRECREDIT_DECIDED:
         return None
     with reading(backend_of(request).engine) as connection:
         return policy_version(connection, found.content["policy"]["version"]).policy
 
 
-def _found(request: Request, caller: Caller, decision_id: str) -> _Decision:
-    name, row = record_and_row(decision_id)
+def _found(request: Request, caller: Caller, decision_id: str) -> Recorded:
     with reading(backend_of(request).engine, caller.legal_entities) as connection:
-        records = [record for company in sorted(caller.legal_entities) for record in find(connection, company, name)]
-    for record in records:
-        content = json.loads(record.payload)
-        if record.action in (SCORE_GIVEN, PRECREDIT_DECIDED) and row is None:
-            return _Decision(record, content, content)
-        if record.action == SCORES_GIVEN and row is not None and row < len(content["rows"]):
-            return _Decision(record, content, content["rows"][row])
-    detail = f"There is no decision '{decision_id}' of a company that you act for."
-    raise ApiError(HTTPStatus.NOT_FOUND, "unknown_decision", detail)
+        found = recorded(connection, caller.legal_entities, decision_id)
+    if found is None:
+        detail = f"There is no decision '{decision_id}' of a company that you act for."
+        raise ApiError(HTTPStatus.NOT_FOUND, "unknown_decision", detail)
+    return found

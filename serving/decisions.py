@@ -3,14 +3,16 @@
 import json
 import os
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
 
 import orjson
+from sqlalchemy import Connection
 
-from group.audit import CanonicalJson
+from group.audit import AuditRecord, CanonicalJson, find
 from serving.scorer import Scored, Scorer
 from training import ModelTampered, RegisteredModel
 from workflow.pre_credit import Assessed, Decision, Policy, ReleasedPolicy, decide
@@ -99,12 +101,43 @@ def part_payload(
     )
 
 
+def repeated_payload(request: Mapping[str, Any], earlier: Mapping[str, Any], degraded: str) -> CanonicalJson:
+    """What the audit log keeps of a score that is given again for want of a new one: what was seen and answered then.
+
+    It replays as the earlier one does.
+    """
+    kept = {name: earlier[name] for name in (*_ANSWERED, "features", "features_as_of", "model")}
+    return _text(kept | {"request": dict(request), "degraded": degraded})
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """A decision's record, what the record holds, and the part of it that is this decision's."""
+
+    record: AuditRecord
+    content: dict[str, Any]
+    own: dict[str, Any]
+
+
+def recorded(connection: Connection, legal_entities: Collection[str], decision_id: str) -> Recorded | None:
+    """A decision of one of these companies."""
+    name, row = _record_and_row(decision_id)
+    for company in sorted(legal_entities):
+        for record in find(connection, company, name):
+            content = orjson.loads(record.payload)
+            if record.action in (SCORE_GIVEN, PRECREDIT_DECIDED) and row is None:
+                return Recorded(record, content, content)
+            if record.action == SCORES_GIVEN and row is not None and row < len(content["rows"]):
+                return Recorded(record, content, content["rows"][row])
+    return None
+
+
 def row_id(record: str, row: int) -> str:
     """The decision id of a row of a batch's record."""
     return f"{record}-{row}"
 
 
-def record_and_row(decision_id: str) -> tuple[str, int | None]:
+def _record_and_row(decision_id: str) -> tuple[str, int | None]:
     """The record that a decision stands in, and its row where the record is of a batch."""
     record, row = decision_id[:_ID_LENGTH], decision_id[_ID_LENGTH + 1 :]
     return record, int(row) if row.isascii() and row.isdigit() and len(row) <= 5 else None
@@ -138,6 +171,9 @@ def replay(payload: str, scorer: Scorer, policy: Policy | None = None) -> Canoni
         judged = assessed(asked, scorer.model.read_columns, scored, has_accepted=before)
         again |= {"decision": offered(decide(policy, product, judged))}
     return _text(again)
+
+
+_ANSWERED: Final = ("probability", "score", "grade", "reasons")
 
 
 def answer(scored: Scored) -> dict[str, Any]:

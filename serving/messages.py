@@ -102,6 +102,12 @@ class ScoreReply(BaseModel):
         examples=["2026-01-01T00:00:00Z"],
     )
     scored_at: datetime = Field(examples=["2026-01-03T09:30:00.123456Z"])
+    degraded: str | None = Field(
+        None,
+        description="why this is the party's last score given again: feature_store_unavailable; null for a new one. "
+        "features_as_of tells how old it is",
+        examples=[None],
+    )
 
 
 class BatchAnswer(BaseModel):
@@ -229,6 +235,7 @@ class DecisionReply(BaseModel):
     grade: str | None
     reasons: list[ReasonReply]
     precredit: PreCreditDecided | None = Field(description="null for a score alone")
+    degraded: str | None = Field(description="why an earlier score was given again; null for a new one")
     record_hash: str = Field(description="of the record, which the next one of the company's chain covers")
 
 

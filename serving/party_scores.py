@@ -8,6 +8,7 @@ from typing import Any, Final
 from sqlalchemy import Column, Connection, Float, Integer, Select, String, Table, insert, select
 
 from group.database import UtcDateTime, metadata
+from group.prepared import Prepared, driver_instant
 from serving.scorer import Scored
 from training import RegisteredModel
 
@@ -43,7 +44,7 @@ class PartyScore:
 
 
 _COLUMNS: Final = tuple(PartyScore.__dataclass_fields__)
-_INSERT: Final = insert(scores)
+_INSERT: Final = Prepared(insert(scores))
 _EVERY: Final[Select[Any]] = select(*(scores.c[name] for name in _COLUMNS))
 
 
@@ -60,7 +61,17 @@ def party_score(
 def keep_scores(connection: Connection, given: Sequence[PartyScore]) -> None:
     """Keep scores, in the transaction that puts them on record."""
     if given:
-        connection.execute(_INSERT, [{name: getattr(one, name) for name in _COLUMNS} for one in given])
+        at = {one.scored_at: driver_instant(connection.dialect, one.scored_at) for one in given}
+        _INSERT.many(
+            connection,
+            [
+                (
+                    one.legal_entity, one.party_id, one.decision_id, at[one.scored_at], one.model, one.version,
+                    one.probability, one.score, one.grade,
+                )
+                for one in given
+            ],
+        )  # fmt: skip
 
 
 def scores_of_party(

@@ -26,6 +26,7 @@ from serving.messages import (
     RuleReply,
 )
 from serving.once import Answer, IdempotencyKey, Once, answered_before, carry_out
+from serving.party_scores import keep_scores, party_score
 from serving.problems import ApiError
 from serving.scorer import Asked, Scored, Scorer
 from serving.scores import scorer_of, unavailable
@@ -150,6 +151,8 @@ def _decided(
     payload = precredit_payload(asked, scorer.registered, scored, released, has_accepted=before, decision=decision)
     name = new_decision_id(now)
     append(connection, AuditEvent(wanted.legal_entity, caller.name, PRECREDIT_DECIDED, name, payload), now)
+    kept = party_score(wanted.legal_entity, wanted.party_id, name, now, scorer.registered, scored)
+    keep_scores(connection, [kept])
     valid_until = now + timedelta(days=released.policy.valid_days)
     if decision.credit_limit is not None and decision.rate_per_annum is not None:
         made = Offer(

@@ -1,14 +1,16 @@
 """The scorer: one model, loaded once, that turns parties and rows into probabilities, scores and their reasons."""
 
 import difflib
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-from features import FeatureStoreUnavailable, OnlineReader, UnknownParty
+from features import FeatureStoreUnavailable, OnlineReader, OnlineRows, UnknownParty
 from group.errors import InputError, JinkongError
 from training import (
     Explainer,
@@ -19,6 +21,9 @@ from training import (
     score_points,
 )
 from training.scale import MASTER_SCALE, grade_places
+
+_AWAY_SECONDS: Final = 1.0
+"""How long a store that did not answer is not asked again."""
 
 Value = float | str | bool | None
 Matrix = npt.NDArray[np.float64]
@@ -82,6 +87,8 @@ class Scorer:
         self._known = frozenset(self._columns)
         self._explainer = Explainer(self.model.booster)
         self._book = ReasonBook(self.model)
+        self._away: FeatureStoreUnavailable | None = None
+        self._away_until = 0.0
 
     def score(self, asked: Sequence[Asked]) -> list[Scored | JinkongError]:
         """Score each of ``asked``, or say why it cannot be.
@@ -136,7 +143,7 @@ class Scorer:
     def _online(self, parties: Sequence[tuple[str, str]]) -> list[_Read | JinkongError]:
         if self._reader is None:
             return [UnknownParty(f"'{self.registered.name}' scores rows of features, not parties.")] * len(parties)
-        online = self._reader.read(parties)
+        online = self._asked(self._reader, parties)
         if np.isinf(online.values).any():
             raise FeatureStoreUnavailable("The online store holds a value without bounds; run `jinkong features`.")
         return [
@@ -147,6 +154,18 @@ class Scorer:
                 parties, online.values, online.values.tolist(), online.found.tolist(), online.as_of, strict=True
             )
         ]
+
+    def _asked(self, reader: OnlineReader, parties: Sequence[tuple[str, str]]) -> OnlineRows:
+        # A store that hangs takes its time to be known as away: not everybody who asks has to wait for that.
+        if self._away is not None and time.monotonic() < self._away_until:
+            raise self._away
+        try:
+            found = reader.read(parties)
+        except FeatureStoreUnavailable as error:
+            self._away, self._away_until = error, time.monotonic() + _AWAY_SECONDS
+            raise
+        self._away = None
+        return found
 
     def _given(self, features: Mapping[str, Value]) -> _Read | JinkongError:
         faults = {name: "is missing; give null if it is unknown" for name in self._columns if name not in features}

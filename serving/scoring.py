@@ -1,8 +1,8 @@
 """Scores as they are given: gathered, scored together, on record together, and only then answered."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import TYPE_CHECKING, Any, Final
 
@@ -11,10 +11,11 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from features import UnknownParty
-from group.audit import AuditEvent, AuditRecord, append_all
-from group.database import DatabaseUnavailable
+from features import FeatureStoreUnavailable, UnknownParty
+from group.audit import AuditEvent, append_all
+from group.database import DatabaseUnavailable, is_busy, open_database, reading
 from group.errors import JinkongError
+from group.settings import Settings
 from serving.decisions import (
     SCORE_GIVEN,
     SCORES_GIVEN,
@@ -22,10 +23,13 @@ from serving.decisions import (
     decision_payload,
     new_decision_id,
     part_payload,
+    recorded,
+    repeated_payload,
     row_id,
 )
-from serving.gathering import Gatherer
+from serving.gathering import Gatherer, WouldWait
 from serving.messages import ScoreRequest
+from serving.party_scores import PartyScore, keep_scores, last_score, party_score
 from serving.scorer import Asked, Scored, Scorer
 
 if TYPE_CHECKING:
@@ -33,6 +37,8 @@ if TYPE_CHECKING:
 
 _MOST_AT_ONCE: Final = 256
 _MOST_WAITING: Final = 512
+_QUICK_SECONDS: Final = 0.02
+"""How long the loop waits for another writer before it leaves the writing to a thread."""
 
 _PART: Final = 500
 """Rows of a batch that are scored and recorded in one go."""
@@ -53,13 +59,29 @@ class GivenScore:
     reply: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class _Earlier:
+    """A party's last score, given again: what was put on record of it."""
+
+    content: Mapping[str, Any]
+    degraded: str
+
+
 class Scoring:
     """Gives scores of any loaded model, each with its record."""
 
-    def __init__(self, engine: Engine, now: Callable[[], datetime]) -> None:
+    def __init__(self, settings: Settings, engine: Engine, now: Callable[[], datetime]) -> None:
         self._engine = engine
         self._now = now
-        self._gatherer = Gatherer(self._give, most_at_once=_MOST_AT_ONCE, most_waiting=_MOST_WAITING)
+        self._last_score = timedelta(days=settings.last_score_days)
+        # A server elsewhere may take its time, which the loop must not wait for.
+        here = engine.dialect.name == "sqlite"
+        self._quick_engine = (
+            open_database(settings.state_url, wait_seconds=_QUICK_SECONDS, leave_checkpoints=True) if here else None
+        )
+        self._gatherer = Gatherer(
+            self._give, self._give_quickly if here else None, most_at_once=_MOST_AT_ONCE, most_waiting=_MOST_WAITING
+        )
 
     async def score(self, request: ScoreRequest, scorer: Scorer, caller: str) -> GivenScore:
         """The score of what ``request`` asks for, once its record is on disk.
@@ -87,7 +109,13 @@ class Scoring:
             record = new_decision_id(now)
             if given:
                 payload = part_payload(legal_entity, scorer.registered, of_whom, given)
-                self._record([AuditEvent(legal_entity, caller, SCORES_GIVEN, record, payload)], now)
+                of_parties = [
+                    party_score(legal_entity, party, row_id(record, row), now, scorer.registered, one)
+                    for row, (party, one) in enumerate(zip(of_whom, given, strict=True))
+                    if party is not None
+                ]
+                event = AuditEvent(legal_entity, caller, SCORES_GIVEN, record, payload)
+                _record(self._engine, [event], of_parties, now)
             rows = count()
             yield [
                 _told(number, one, outcome, row_id(record, next(rows)) if isinstance(outcome, Scored) else None)
@@ -97,36 +125,88 @@ class Scoring:
     def close(self) -> None:
         """Give what is being scored, and end."""
         self._gatherer.close()
+        if self._quick_engine is not None:
+            self._quick_engine.dispose()
+
+    def _give_quickly(self, wanted: Sequence[_Wanted]) -> list[GivenScore | Exception]:
+        outcomes = _outcomes(wanted)
+        if any(isinstance(outcome, FeatureStoreUnavailable) for outcome in outcomes) or self._quick_engine is None:
+            raise WouldWait
+        return self._answers(self._quick_engine, wanted, outcomes, quickly=True)
 
     def _give(self, wanted: Sequence[_Wanted]) -> list[GivenScore | Exception]:
-        outcomes = _outcomes(wanted)
+        outcomes = [
+            self._earlier(one, outcome) if isinstance(outcome, FeatureStoreUnavailable) else outcome
+            for one, outcome in zip(wanted, _outcomes(wanted), strict=True)
+        ]
+        return self._answers(self._engine, wanted, outcomes)
+
+    def _answers(
+        self,
+        engine: Engine,
+        wanted: Sequence[_Wanted],
+        outcomes: "Sequence[Scored | _Earlier | Exception]",
+        *,
+        quickly: bool = False,
+    ) -> list[GivenScore | Exception]:
         now = self._now()
-        scored = [(one, outcome) for one, outcome in zip(wanted, outcomes, strict=True) if isinstance(outcome, Scored)]
-        events = [
-            AuditEvent(
-                one.request.legal_entity, one.caller, SCORE_GIVEN, new_decision_id(now),
-                decision_payload(_asked_for(one.request), one.scorer.registered, outcome),
-            )
-            for one, outcome in scored
-        ]  # fmt: skip
-        given = iter(
-            [
-                GivenScore(record.subject, _reply(one, outcome, record))
-                for (one, outcome), record in zip(scored, self._record(events, now), strict=True)
-            ]
-        )
+        events, replies, of_parties = [], [], []
+        for one, outcome in zip(wanted, outcomes, strict=True):
+            if isinstance(outcome, Exception):
+                continue
+            name, asked = new_decision_id(now), _asked_for(one.request)
+            registered, party = one.scorer.registered, one.request.party_id
+            if isinstance(outcome, _Earlier):
+                payload = repeated_payload(asked, outcome.content, outcome.degraded)
+                reply = _repeated(one.request, outcome, name, now)
+            else:
+                payload = decision_payload(asked, registered, outcome)
+                reply = _reply(one, outcome, name, now)
+                if party is not None:
+                    of_parties.append(party_score(one.request.legal_entity, party, name, now, registered, outcome))
+            events.append(AuditEvent(one.request.legal_entity, one.caller, SCORE_GIVEN, name, payload))
+            replies.append(GivenScore(name, reply))
+        _record(engine, events, of_parties, now, quickly=quickly)
+        given = iter(replies)
         return [outcome if isinstance(outcome, Exception) else next(given) for outcome in outcomes]
 
-    def _record(self, events: Sequence[AuditEvent], now: datetime) -> list[AuditRecord]:
-        if not events:
-            return []
+    def _earlier(self, wanted: _Wanted, error: FeatureStoreUnavailable) -> "_Earlier | Exception":
+        """The party's last score, where it is not too old, or else the error."""
+        request = wanted.request
+        if request.party_id is None:
+            return error
+        since = self._now() - self._last_score
         try:
-            with self._engine.begin() as connection:
-                return append_all(connection, events, now)
+            with reading(self._engine, [request.legal_entity]) as connection:
+                last = last_score(connection, request.legal_entity, request.party_id, request.model, since)
+                found = recorded(connection, [request.legal_entity], last.decision_id) if last else None
         except (DBAPIError, PoolTimeoutError):
-            raise DatabaseUnavailable(
-                "The score could not be written to the audit log, so it is not given; try again."
-            ) from None
+            return _not_recorded()
+        return error if found is None else _Earlier(found.content | found.own, "feature_store_unavailable")
+
+
+def _record(
+    engine: Engine,
+    events: Sequence[AuditEvent],
+    of_parties: Sequence[PartyScore],
+    now: datetime,
+    *,
+    quickly: bool = False,
+) -> None:
+    if not events:
+        return
+    try:
+        with engine.begin() as connection:
+            append_all(connection, events, now)
+            keep_scores(connection, of_parties)
+    except (DBAPIError, PoolTimeoutError) as error:
+        if quickly and isinstance(error, DBAPIError) and is_busy(error):
+            raise WouldWait from None
+        raise _not_recorded() from None
+
+
+def _not_recorded() -> DatabaseUnavailable:
+    return DatabaseUnavailable("The score could not be written to the audit log, so it is not given; try again.")
 
 
 def _outcomes(wanted: Sequence[_Wanted]) -> list[Scored | Exception]:
@@ -163,12 +243,12 @@ def _asked_for(request: ScoreRequest) -> dict[str, Any]:
     return asked if request.party_id is None else asked | {"party_id": request.party_id}
 
 
-def _reply(wanted: _Wanted, scored: Scored, record: AuditRecord) -> bytes:
+def _reply(wanted: _Wanted, scored: Scored, name: str, now: datetime) -> bytes:
     registered = wanted.scorer.registered
     return orjson.dumps(
         {
-            "decision_id": record.subject,
-            "legal_entity": record.legal_entity,
+            "decision_id": name,
+            "legal_entity": wanted.request.legal_entity,
             "party_id": wanted.request.party_id,
             "probability": scored.probability,
             "probability_of_default": scored.probability if scored.score is not None else None,
@@ -177,7 +257,30 @@ def _reply(wanted: _Wanted, scored: Scored, record: AuditRecord) -> bytes:
             "reasons": scored.reasons,
             "model": {"name": registered.name, "version": registered.version, "sha256": registered.sha256},
             "features_as_of": scored.features_as_of,
-            "scored_at": record.recorded_at.astimezone(UTC),
+            "scored_at": now.astimezone(UTC),
+            "degraded": None,
+        },
+        option=orjson.OPT_UTC_Z,
+    )
+
+
+def _repeated(request: ScoreRequest, earlier: _Earlier, name: str, now: datetime) -> bytes:
+    then = earlier.content
+    as_of = then["features_as_of"]
+    return orjson.dumps(
+        {
+            "decision_id": name,
+            "legal_entity": request.legal_entity,
+            "party_id": request.party_id,
+            "probability": then["probability"],
+            "probability_of_default": then["probability"] if then["score"] is not None else None,
+            "score": then["score"],
+            "grade": then["grade"],
+            "reasons": then["reasons"],
+            "model": then["model"],
+            "features_as_of": datetime.fromisoformat(as_of) if as_of else None,
+            "scored_at": now.astimezone(UTC),
+            "degraded": earlier.degraded,
         },
         option=orjson.OPT_UTC_Z,
     )

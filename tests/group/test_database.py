@@ -11,8 +11,9 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Column, Integer, MetaData, Table, insert, inspect, select
 
 from features.identity import rulings
-from group import accounts, audit
+from group import accounts, audit, database
 from group.database import (
+    Checkpoints,
     DatabaseUnavailable,
     UtcDateTime,
     _alembic,
@@ -130,3 +131,23 @@ def test_a_disk_that_is_full_leaves_the_database_as_it_was(tmp_path: Path) -> No
     engine.dispose()
     with sqlite3.connect(path) as direct:
         assert direct.execute("SELECT count(*) FROM audit_log").fetchone() == (1,)
+
+
+def test_checkpoints_move_what_was_written_ahead_while_others_write(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "_CHECKPOINT_SECONDS", 0.05)
+    monkeypatch.setattr(database, "_MOST_AHEAD", 100)
+    path = tmp_path / "state.db"
+    engine = open_database(f"sqlite:///{path}", leave_checkpoints=True)
+    migrate(engine)
+    checkpoints = Checkpoints(engine)
+    event = audit.AuditEvent("credit", "test", "tested", "a subject", {"text": "x" * 20_000})
+    for second in range(400):
+        with engine.begin() as connection:
+            audit.append(connection, event, datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=second))
+    # Of 8 MB that went through it, the file of what is ahead holds a part.
+    assert Path(f"{path}-wal").stat().st_size < 4_000_000
+    checkpoints.close()
+    assert audit.verify(engine) is None
+    engine.dispose()

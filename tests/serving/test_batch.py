@@ -12,11 +12,11 @@ import pyarrow.parquet
 import pytest
 from fastapi.testclient import TestClient
 
-from group.audit import find, verify
+from group.audit import verify
 from group.database import open_database
 from group.settings import Settings
 from serving import Scorer, replay
-from serving.decisions import record_and_row
+from serving.decisions import recorded
 from serving.formats import ARROW, CSV, JSON, PARQUET
 from training import champion
 
@@ -96,11 +96,10 @@ def test_every_row_is_on_record_and_the_record_replays(
     engine = open_database(api_settings.state_url)
     with engine.connect() as connection:
         for row in (rows[0], rows[41], rows[699]):
-            name, place = record_and_row(row["decision_id"])
-            [record] = find(connection, "consumer", name)
-            kept = json.loads(record.payload)["rows"][place]
-            assert (kept["party_id"], kept["probability"]) == (row["party_id"], row["probability"])
-            assert replay(record.payload, scorer) == record.payload
+            found = recorded(connection, ["consumer"], row["decision_id"])
+            assert found is not None
+            assert (found.own["party_id"], found.own["probability"]) == (row["party_id"], row["probability"])
+            assert replay(found.record.payload, scorer) == found.record.payload
     assert verify(engine) is None
     engine.dispose()
 

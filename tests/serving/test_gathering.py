@@ -2,13 +2,15 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import Sequence
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving.gathering import Gatherer, TooManyWaiting
+from serving import gathering
+from serving.gathering import Gatherer, TooManyWaiting, WouldWait
 
 
 @given(numbers=st.lists(st.integers(), min_size=1, max_size=60), at_once=st.integers(1, 9))
@@ -86,3 +88,40 @@ def test_work_that_fails_tells_all_of_its_batch_and_the_next_goes_on() -> None:
         gatherer.close()
 
     asyncio.run(main())
+
+
+def test_quick_work_is_done_by_the_loop_until_it_would_wait_or_was_slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gathering, "_ASIDE_SECONDS", 0.2)
+    here = threading.get_ident()
+    done: list[tuple[str, bool]] = []
+    would_wait = [False]
+
+    def told(what: str, numbers: Sequence[int]) -> list[int]:
+        done.append((what, threading.get_ident() == here))
+        return list(numbers)
+
+    def quick(numbers: Sequence[int]) -> list[int]:
+        if would_wait[0]:
+            raise WouldWait
+        if numbers == [9]:
+            time.sleep(0.15)
+        return told("quick", numbers)
+
+    async def main() -> None:
+        gatherer = Gatherer(lambda numbers: told("work", numbers), quick, most_at_once=9, most_waiting=9)
+        assert [*await asyncio.gather(gatherer.ask(1), gatherer.ask(2))] == [1, 2]
+        would_wait[0] = True
+        assert await gatherer.ask(3) == 3
+        would_wait[0] = False
+        assert await gatherer.ask(4) == 4
+        await asyncio.sleep(0.25)
+        assert await gatherer.ask(9) == 9
+        assert await gatherer.ask(5) == 5
+        await asyncio.sleep(0.25)
+        assert await gatherer.ask(6) == 6
+        gatherer.close()
+
+    asyncio.run(main())
+    assert done == [
+        ("quick", True), ("work", False), ("work", False), ("quick", True), ("work", False), ("quick", True),
+    ]  # fmt: skip
