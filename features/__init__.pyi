@@ -25,14 +25,15 @@ from .fingerprints import feature_fingerprints as feature_fingerprints
 from .identity.parties import Resolution as Resolution
 from .identity.parties import resolve_parties as resolve_parties
 from .online.layout import read_layout as read_layout
-from .online.place import feast_home as feast_home
-from .online.place import online_reader as online_reader
 from .online.reader import OnlineReader as OnlineReader
 from .online.reader import OnlineRows as OnlineRows
+from .place import feast_home as feast_home
+from .place import online_reader as online_reader
 from .push import Pushed as Pushed
 from .push import PushTarget as PushTarget
 from .push import complete_pushes as complete_pushes
 from .push import push as push
+from .push import push_target as push_target
 from .query import query as query
 from .scale_out import compute_views_on_ray as compute_views_on_ray
 from .snapshots import plus_months as plus_months

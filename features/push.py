@@ -28,8 +28,10 @@ from features.online.encoding import entity_keys
 from features.online.layout import ViewLayout
 from features.online.reader import store_errors
 from features.online.writing import ViewRows, open_writer
+from features.place import PROJECT, canonical_folder, feast_home, features_folder
 from features.windows import ENTITY_COLUMNS
 from group.files import written_whole
+from group.settings import Settings
 
 PUSHABLE: Final = tuple(name for name, contract in CONTRACTS.items() if contract.refers_to_customers)
 """Tables that take single events. Customers are delivered: who is who is decided over all of them."""
@@ -59,6 +61,17 @@ class PushTarget:
     online_store_url: str
     feast_home: Path
     project: str
+
+
+def push_target(settings: Settings) -> PushTarget:
+    """Where events go by the settings."""
+    return PushTarget(
+        canonical_folder(settings.home),
+        features_folder(settings.home),
+        settings.online_store_url,
+        feast_home(settings),
+        PROJECT,
+    )
 
 
 def push(target: PushTarget, table: str, events: Sequence[Mapping[str, Any]], at: datetime | None = None) -> Pushed:

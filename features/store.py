@@ -23,17 +23,14 @@ from features.errors import FeatureFromTheFuture, MaterialisationIncomplete
 from features.online.address import store_address
 from features.online.encoding import entity_keys
 from features.online.layout import ServiceLayout, ViewLayout, forget_layout, write_layout
-from features.online.place import feast_home
 from features.online.reader import OnlineReader, store_errors
 from features.online.stores import SECONDS, open_store_of
 from features.online.writing import ViewRows, open_writer
+from features.place import PROJECT, feast_home
 from features.query import query
 from features.windows import ENTITY_COLUMNS
 from group.libraries import hushed
 from group.settings import Settings
-
-PROJECT: Final = "jinkong"
-"""Feast's name for all that is defined here."""
 
 _ONLINE_BATCH: Final = 1_000
 _COUNTED: Final = 5_000

@@ -17,6 +17,7 @@ from rich.table import Table
 from features import Source
 from group.database import migrated
 from group.entities import LEGAL_ENTITIES
+from group.home import working_in
 from group.settings import Settings
 from pipelines.access import bearer, program_secret
 from pipelines.api_process import start_api
@@ -32,7 +33,7 @@ from pipelines.oracle import OracleComparison, compare_with_oracle
 from pipelines.progress import Reporter
 from pipelines.reports import identity_report
 from pipelines.source_judging import EXAMPLE_BUDGET, EXAMPLE_OFFERS, source_report
-from pipelines.steps import StepRecord, working_in
+from pipelines.steps import StepRecord
 from pipelines.told import (
     tell_data,
     tell_features,
@@ -75,7 +76,7 @@ def run_demo(settings: Settings, source: Source, reporter: Reporter, console: Co
     workspace = Workspace.of(own)
     console.print(f"[bold]Jinkong demo[/bold]: {source.name} in {workspace.home}\n")
     seconds: dict[str, float] = {}
-    with working_in(workspace), peak_memory() as memory:
+    with working_in(workspace.home), peak_memory() as memory:
         records = _steps(own, source, reporter, console, seconds)
         approve_latest(own, MODEL_NAME, by=_COMMITTEE, reason="the demonstration")
         listed = None

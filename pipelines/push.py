@@ -4,8 +4,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, TextIO
 
-from features import PushTarget, feast_home, push, read_manifest
-from features.store import PROJECT
+from features import push, push_target, read_manifest
 from group.errors import InputError
 from group.settings import Settings
 from pipelines.workspace import Workspace
@@ -44,10 +43,7 @@ def push_events(settings: Settings, table: str, events: list[Mapping[str, Any]])
     """Push the events, and say what became of them."""
     workspace = Workspace.of(settings)
     read_manifest(workspace.data)
-    target = PushTarget(
-        workspace.canonical, workspace.features, settings.online_store_url, feast_home(settings), PROJECT
-    )
-    done = push(target, table, events)
+    done = push(push_target(settings), table, events)
     views = ", ".join(done.views) or "no view"
     yield (
         f"{done.rows:,} events of '{table}' taken at {done.at:%Y-%m-%d %H:%M:%S} UTC; "

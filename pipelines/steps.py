@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import duckdb
-from filelock import FileLock, Timeout
 from polars.exceptions import ComputeError
 
 from group.errors import Unavailable
@@ -20,10 +19,6 @@ from pipelines.workspace import Workspace
 _CODE: Final = Path(__file__).resolve().parent.parent
 _LIBRARIES: Final = ("duckdb", "feast", "lightgbm", "numpy", "pandera", "polars", "pyarrow", "scikit-learn")
 """Those whose next release may compute something else."""
-
-
-class HomeBusy(Unavailable):
-    """Another process works in the same home folder."""
 
 
 class FilesFailed(Unavailable):
@@ -94,25 +89,6 @@ def last_record(workspace: Workspace, step: str) -> StepRecord | None:
         return StepRecord(**json.loads(_path(workspace, step).read_text()))
     except (OSError, ValueError, TypeError):
         return None
-
-
-@contextlib.contextmanager
-def working_in(workspace: Workspace) -> Iterator[None]:
-    """Keep other processes out of the home folder meanwhile.
-
-    Raises:
-        HomeBusy: another process works there.
-    """
-    workspace.home.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(workspace.home / ".lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise HomeBusy(f"Another jinkong works in {workspace.home}; wait until it is done.") from None
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 @contextlib.contextmanager

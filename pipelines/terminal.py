@@ -18,10 +18,9 @@ if TYPE_CHECKING:
 
 def working(settings: Settings) -> "AbstractContextManager[None]":
     """Keep other processes out of the home folder meanwhile."""
-    from pipelines.steps import working_in
-    from pipelines.workspace import Workspace
+    from group.home import working_in
 
-    return working_in(Workspace.of(settings))
+    return working_in(settings.home)
 
 
 def starting() -> "AbstractContextManager[object]":

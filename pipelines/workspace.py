@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from features.place import canonical_folder, features_folder
 from group.settings import Settings
 
 
@@ -30,7 +31,7 @@ class Workspace:
     @property
     def canonical(self) -> Path:
         """Tables that keep their contracts, and the resolved parties."""
-        return self.data / "canonical"
+        return canonical_folder(self.home)
 
     @property
     def quarantine(self) -> Path:
@@ -55,7 +56,7 @@ class Workspace:
     @property
     def features(self) -> Path:
         """Feature rows, a folder for each view, a file for each instant."""
-        return self.home / "features"
+        return features_folder(self.home)
 
     @property
     def online_source(self) -> Path:

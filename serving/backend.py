@@ -8,6 +8,7 @@ from sqlalchemy import Engine
 
 from group.database import Checkpoints, migrate, open_database
 from group.settings import Settings
+from serving.aside import Aside
 from serving.models import Models
 from serving.scoring import Scoring
 
@@ -21,11 +22,13 @@ class Backend:
     models: Models
     scoring: Scoring
     checkpoints: Checkpoints
+    aside: Aside
     now: Callable[[], datetime]
 
     def close(self) -> None:
         """Give the scores that are in hand, and let go of the database."""
         self.models.close()
+        self.aside.close()
         self.scoring.close()
         self.checkpoints.close()
         self.engine.dispose()
@@ -46,4 +49,4 @@ def open_backend(
     migrate(engine)
     models = Models(settings, after_loading)
     models.watch()
-    return Backend(settings, engine, models, Scoring(settings, engine, now), Checkpoints(engine), now)
+    return Backend(settings, engine, models, Scoring(settings, engine, now), Checkpoints(engine), Aside(), now)

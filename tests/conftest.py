@@ -68,13 +68,13 @@ def settings(tmp_path: Path) -> Settings:
 def small_group_settings() -> Settings:
     """The small simulated group with its features built and online, made once for each state of the code."""
     from features.sources.deliveries import SimulatedSource
+    from group.home import working_in
     from pipelines.jobs.data import load_data
     from pipelines.jobs.features import build_features
     from pipelines.jobs.identity import link_customers
-    from pipelines.steps import working_in
 
     settings = load_settings({}).at(CACHE / "small")
-    with working_in(Workspace.of(settings)):
+    with working_in(settings.home):
         load_data(settings, SimulatedSource("small"), Silence())
         link_customers(settings, Silence())
         build_features(settings, Silence())
@@ -90,11 +90,11 @@ def the_small_group(small_group_settings: Settings) -> Workspace:
 @pytest.fixture(scope="session")
 def trained_settings(small_group_settings: Settings) -> Settings:
     """The small group with a champion, trained through Ray and registered in MLflow."""
+    from group.home import working_in
     from pipelines.jobs.training import train_credit
     from pipelines.model_approval import approve_latest
-    from pipelines.steps import working_in
 
-    with working_in(Workspace.of(small_group_settings)):
+    with working_in(small_group_settings.home):
         train_credit(small_group_settings, Silence(), trained_by="the fixture")
         approve_latest(small_group_settings, "credit_pd", by="the committee", reason="for the tests")
     return small_group_settings
@@ -103,11 +103,11 @@ def trained_settings(small_group_settings: Settings) -> Settings:
 @pytest.fixture(scope="session")
 def marketing_settings(trained_settings: Settings) -> Settings:
     """The same with champions of marketing."""
+    from group.home import working_in
     from pipelines.jobs.marketing import train_marketing
     from pipelines.model_approval import approve_latest
-    from pipelines.steps import working_in
 
-    with working_in(Workspace.of(trained_settings)):
+    with working_in(trained_settings.home):
         record = train_marketing(trained_settings, Silence(), trained_by="the fixture")
         for name in record.facts["models"]:
             approve_latest(trained_settings, name, by="the committee", reason="for the tests")

@@ -14,6 +14,7 @@ from typing import Any
 
 from features.sources.deliveries import DEFAULT_SEED, SimulatedSource
 from features.sources.simulated import SIZES
+from group.home import working_in
 from group.settings import load_settings
 from pipelines.jobs.data import load_data
 from pipelines.jobs.features import build_features
@@ -21,7 +22,6 @@ from pipelines.jobs.identity import link_customers
 from pipelines.jobs.training import train_credit
 from pipelines.oracle import compare_with_oracle
 from pipelines.progress import Silence
-from pipelines.steps import working_in
 from pipelines.workspace import Workspace
 
 
@@ -46,7 +46,7 @@ def measure(home: str, size: str, seed: int) -> dict[str, Any]:
     settings = load_settings({"JINKONG_HOME": home})
     workspace = Workspace.of(settings)
     began = time.perf_counter()
-    with working_in(workspace):
+    with working_in(workspace.home):
         load_data(settings, SimulatedSource(size, seed), Silence())
         link_customers(settings, Silence())
         build_features(settings, Silence())

@@ -12,8 +12,8 @@ from feast import FeatureService, FeatureStore
 from features.catalogue import VIEWS, View
 from features.definitions import ENTITIES, feature_views
 from features.online.layout import write_layout
-from features.online.place import feast_home
 from features.online.reader import open_reader
+from features.place import feast_home
 from features.store import layout_of, open_store
 from features.windows import WindowView
 from group.libraries import hushed

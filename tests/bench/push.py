@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 
 from features import PushTarget, feast_home, online_reader, push
-from features.store import PROJECT
+from features.place import PROJECT
 from group.settings import load_settings
 from pipelines.jobs.features import build_features
 from pipelines.progress import Silence

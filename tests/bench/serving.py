@@ -24,6 +24,7 @@ import psutil
 
 from features import materialise, query
 from group.entities import LEGAL_ENTITIES
+from group.home import working_in
 from group.libraries import prepare_libraries
 from group.settings import Settings, load_settings
 from pipelines import access
@@ -32,7 +33,6 @@ from pipelines.jobs.features import build_features
 from pipelines.jobs.training import train_credit
 from pipelines.model_approval import approve_latest
 from pipelines.progress import Silence
-from pipelines.steps import working_in
 from pipelines.workspace import Workspace
 from tests.bench.groups import a_group
 from tests.bench.load import Answers, closed, open_loop, request_bytes
@@ -73,7 +73,7 @@ def main() -> None:
 def prepared(home: Path) -> Path:
     """The small group with a champion."""
     settings = load_settings({"JINKONG_HOME": str(home)})
-    with working_in(Workspace.of(settings)):
+    with working_in(settings.home):
         a_group(settings, 0.1)
         build_features(settings, Silence())
         train_credit(settings, Silence(), trained_by="the benchmark")

@@ -26,8 +26,8 @@ from features.catalogue import CREDIT_SERVICE, CREDIT_VIEWS, VIEWS
 from features.errors import FeatureStoreUnavailable
 from features.online.encoding import doubles, entity_keys
 from features.online.layout import ViewLayout
-from features.online.place import feast_home
 from features.online.writing import ViewRows, open_writer
+from features.place import feast_home
 from features.store import apply_definitions
 from group.settings import Settings, load_settings
 from tests.features.test_store import online_settings, write_rows

@@ -31,7 +31,7 @@ from features import (
 )
 from features.catalogue import CREDIT_VIEWS
 from features.errors import ContractBroken, UnknownSource
-from features.store import PROJECT
+from features.place import PROJECT
 from group.settings import Settings, load_settings
 from tests.features.tables import JOINED, a_customer, a_default, a_statement, a_transaction, an_invoice, write
 

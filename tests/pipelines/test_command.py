@@ -131,10 +131,9 @@ def test_help_names_every_command_and_what_it_is_for(tmp_path: Path) -> None:
 
 
 def test_a_home_in_which_another_process_works_is_left_alone(tmp_path: Path) -> None:
-    from pipelines.steps import working_in
-    from pipelines.workspace import Workspace
+    from group.home import working_in
 
-    with working_in(Workspace(tmp_path)):
+    with working_in(tmp_path):
         done = jinkong("data", home=tmp_path)
     assert done.returncode == 3
     assert "Another jinkong works in" in done.stderr

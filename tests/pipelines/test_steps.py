@@ -10,7 +10,8 @@ import polars as pl
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines.steps import FilesFailed, HomeBusy, fingerprint, last_record, run_step, working_in
+from group.home import HomeBusy, working_in
+from pipelines.steps import FilesFailed, fingerprint, last_record, run_step
 from pipelines.workspace import Workspace
 
 
@@ -133,7 +134,7 @@ def test_a_fingerprint_depends_on_every_part_and_on_the_code() -> None:
 
 
 def test_a_home_is_worked_in_by_one_at_a_time(workspace: Workspace) -> None:
-    with working_in(workspace), pytest.raises(HomeBusy), working_in(workspace):
+    with working_in(workspace.home), pytest.raises(HomeBusy), working_in(workspace.home):
         pass
-    with working_in(workspace):
+    with working_in(workspace.home):
         pass

@@ -1,5 +1,7 @@
 """The API over the champion of the small group, with a state database of each test's own."""
 
+import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -28,3 +30,26 @@ def known_parties(trained_settings: Settings) -> pl.DataFrame:
     """``legal_entity, party_id`` of everybody who is online."""
     newest = sorted((Workspace.of(trained_settings).features / "profile").glob("*.parquet"))[-1]
     return pl.read_parquet(newest, columns=["legal_entity", "party_id"]).sort("legal_entity", "party_id")
+
+
+@pytest.fixture
+def home(trained_settings: Settings, tmp_path: Path) -> Settings:
+    """A copy of the small group's registry and definitions, to be changed."""
+    settings = trained_settings.at(tmp_path / "home")
+    for name in ("mlflow.db", "mlflow_artifacts", "feast"):
+        source = trained_settings.home / name
+        target = settings.home / name
+        target.parent.mkdir(exist_ok=True)
+        if source.is_dir():
+            shutil.copytree(source, target)
+        else:
+            shutil.copy(source, target)
+    return settings
+
+
+@pytest.fixture
+def home_with_data(home: Settings, trained_settings: Settings) -> Settings:
+    """The same with its tables and features. Files are shared: whoever changes one writes another in its place."""
+    for name in ("data", "features"):
+        shutil.copytree(trained_settings.home / name, home.home / name, copy_function=os.link)
+    return home

@@ -9,7 +9,6 @@ from fastapi.testclient import TestClient
 from group.settings import Settings
 from tests.serving.calling import calling, signed_in
 from tests.serving.registry import another_champion
-from tests.serving.test_models import home as home  # noqa: PLC0414 - a fixture
 
 
 def test_a_decision_is_told_as_it_was_made_and_replays_to_the_same_bytes(

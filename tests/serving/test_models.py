@@ -4,7 +4,6 @@ import json
 import pickle
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,23 +16,6 @@ from tests.serving.registry import another_champion, withdrawn
 from training import NoChampion, RegistryUnavailable, champion, champion_mark, deployed
 
 pytestmark = pytest.mark.long
-
-
-@pytest.fixture
-def home(trained_settings: Settings, tmp_path: Path) -> Settings:
-    """A copy of the small group's registry and definitions, to be changed."""
-    import shutil
-
-    settings = trained_settings.at(tmp_path / "home")
-    for name in ("mlflow.db", "mlflow_artifacts", "feast"):
-        source = trained_settings.home / name
-        target = settings.home / name
-        target.parent.mkdir(exist_ok=True)
-        if source.is_dir():
-            shutil.copytree(source, target)
-        else:
-            shutil.copy(source, target)
-    return settings
 
 
 def test_the_mark_is_what_mlflow_says(home: Settings) -> None:

@@ -25,7 +25,6 @@ from pipelines.workspace import Workspace
 from tests.conftest import free_port, running_redis
 from tests.serving.calling import signed_in_at
 from tests.serving.registry import another_champion
-from tests.serving.test_models import home as home  # noqa: PLC0414 - a fixture
 from training import champion
 
 pytestmark = pytest.mark.long

@@ -1,11 +1,25 @@
-"""Where the settings put the online store, for those who read it without Feast."""
+"""Where data and features lie below a home folder, for those who read them without Feast."""
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 from features.catalogue import CREDIT_SERVICE
 from features.online.reader import OnlineReader, open_reader
 from group.settings import Settings
+
+PROJECT: Final = "jinkong"
+"""The name of the project in Feast."""
+
+
+def canonical_folder(home: Path) -> Path:
+    """Tables that keep their contracts, and the resolved parties."""
+    return home.absolute() / "data" / "canonical"
+
+
+def features_folder(home: Path) -> Path:
+    """Feature rows, a folder for each view, a file for each instant."""
+    return home.absolute() / "features"
 
 
 def feast_home(settings: Settings) -> Path:
