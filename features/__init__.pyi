@@ -22,6 +22,8 @@ from .errors import UnknownParty as UnknownParty
 from .errors import UnknownSource as UnknownSource
 from .fingerprints import canonical_state as canonical_state
 from .fingerprints import feature_fingerprints as feature_fingerprints
+from .group_view import GroupView as GroupView
+from .group_view import group_view as group_view
 from .identity.parties import Resolution as Resolution
 from .identity.parties import resolve_parties as resolve_parties
 from .online.layout import read_layout as read_layout

@@ -14,6 +14,7 @@ from group.database import DatabaseUnavailable, require_current
 from group.settings import Settings
 from serving.backend import Backend, open_backend
 from serving.callers import allowed, backend_of, problems
+from serving.customers import customers
 from serving.decided import decided
 from serving.direct import DirectApi
 from serving.events import events
@@ -62,6 +63,7 @@ def create_app(settings: Settings, connect: Callable[[Settings], Backend] = open
     app.include_router(decided)
     app.include_router(precredit)
     app.include_router(events)
+    app.include_router(customers)
     app.include_router(whitelists)
     answer_with_problems(app)
     app.add_exception_handler(SignInError, lambda _request, error: sign_in_problem(cast("SignInError", error)))

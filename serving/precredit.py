@@ -217,5 +217,4 @@ def _found(connection: Connection, offer_id: str, legal_entities: Collection[str
 
 
 def _told(found: Offer, at: datetime) -> PreCreditOffer:
-    values = {name: getattr(found, name) for name in PreCreditOffer.model_fields if name != "status"}
-    return PreCreditOffer.model_validate(values | {"status": found.status(at)})
+    return PreCreditOffer.model_validate(asdict(found) | {"status": found.status(at)})
