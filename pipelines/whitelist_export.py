@@ -1,35 +1,26 @@
 """A whitelist's offers out of the house, and do-not-contact requests into it."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
 
 import polars as pl
 
-from features.exports import export, write_export_manifest
+from features.exports import write_export_manifest
 from features.sources.files import read_table
 from group.database import migrated, reading
 from group.entities import legal_entity
 from group.errors import InputError
 from group.settings import Settings
+from training.whitelist.exporting import write_offers
 from training.whitelist.kept import (
-    OFFER_COLUMNS,
     NoWhitelist,
+    OfferFilter,
     ask_not_to_contact,
     offers_of,
     released,
     whitelist,
 )
-
-_SCHEMA: Final[dict[str, Any]] = {
-    "rank": pl.Int64, "legal_entity": pl.String, "party_id": pl.String, "customer_id": pl.String, "source": pl.String,
-    "product": pl.String, "credit_limit": pl.Decimal(18, 2), "rate_per_annum": pl.Float64, "term_months": pl.Int64,
-    "channel": pl.String, "valid_from": pl.Date, "valid_until": pl.Date, "held_out": pl.Boolean,
-    "expected_profit": pl.Float64, "uplift": pl.Float64, "response": pl.Float64, "probability_of_default": pl.Float64,
-    "grade": pl.String, "customer_value": pl.Float64, "reason_zh": pl.String, "reason_en": pl.String,
-}  # fmt: skip
 
 
 def export_offers(
@@ -58,12 +49,10 @@ def export_offers(
                 f"No version of '{name}' is released yet: `jinkong whitelist release {name}`, or name a draft by "
                 "--version."
             )
-        offers = list(offers_of(connection, kept, legal_entity=code, with_held_out=with_held_out))
-    rows = pl.DataFrame([asdict(offer) for offer in offers], schema=_SCHEMA).select(OFFER_COLUMNS)
-    called = f"{kept.name}-v{kept.version}{f'-{code}' if code else ''}"
-    written = export(rows.lazy(), called, folder, written_as)
+        offers = offers_of(connection, kept, OfferFilter(legal_entity=code, with_held_out=with_held_out))
+        written = write_offers(kept, offers, folder, written_as, code)
     write_export_manifest([written], folder, f"whitelist {kept.name} version {kept.version}", datetime.now(UTC))
-    return folder / written.file, len(rows)
+    return folder / written.file, written.rows
 
 
 def keep_off(settings: Settings, named: Sequence[str], file: Path | None, *, by: str, reason: str, stop: bool) -> int:

@@ -2,12 +2,13 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import orjson
 from fastapi import APIRouter, Request, Response, Security
+from pydantic import BaseModel
 from sqlalchemy import Connection
 
 from features.errors import ContractBroken, FeatureStoreUnavailable, UnknownSource
@@ -15,6 +16,7 @@ from group.audit import AuditEvent, append
 from group.home import HomeBusy, working_in
 from group.settings import Settings
 from serving.aside import Interrupted
+from serving.backend import Backend
 from serving.callers import allowed, backend_of, problems, require_company
 from serving.messages import EventsReply, EventsRequest
 from serving.once import Answer, IdempotencyKey, Once, answered_before, carry_out
@@ -53,33 +55,53 @@ def push(wanted: EventsRequest, caller: Pusher, request: Request, idempotency_ke
     The next score sees them. Whoever pushes the same events again changes nothing: a row with the key of one that is
     there corrects it.
     """
-    companies = Counter(str(event.get("legal_entity")) for event in wanted.events)
-    for company in sorted(companies):
+    for company in sorted({str(event.get("legal_entity")) for event in wanted.events}):
         require_company(caller, company)
-    backend = backend_of(request)
-    asked = orjson.dumps([wanted.table, wanted.events], option=orjson.OPT_SORT_KEYS)
-    once = Once.of(caller.name, idempotency_key, "events", asked.decode())
+    asked = orjson.dumps([wanted.table, wanted.events], option=orjson.OPT_SORT_KEYS).decode()
+    once = Once.of(caller.name, idempotency_key, "events", asked)
+    reply = push_once(
+        backend_of(request), once, wanted.table, wanted.events, asked,
+        lambda done: EventsReply(
+            taken=done.rows, learnt_at=done.at, parties=list(done.parties), views=list(done.views)
+        ),
+    )  # fmt: skip
+    return reply.response
+
+
+def push_once(
+    backend: Backend,
+    once: Once,
+    table: str,
+    rows: Sequence[Mapping[str, Any]],
+    asked: str,
+    told: "Callable[[Pushed], BaseModel]",
+) -> Answer:
+    """Push rows of one table in the process beside, put on record by company who pushed how many, and answer.
+
+    Where the answer was lost after the push, a retry pushes the same rows again, which corrects them to what they are.
+
+    Raises:
+        ApiError: 422, the table does not take them; 503, not now.
+    """
     before = answered_before(backend.engine, once)
     if before is not None:
-        return before.response
+        return before
     try:
-        done = backend.aside.run(_pushed, backend.settings, wanted.table, wanted.events)
+        done = backend.aside.run(_pushed, backend.settings, table, rows)
     except (ContractBroken, UnknownSource) as error:
         raise ApiError(HTTPStatus.UNPROCESSABLE_ENTITY, "events_refused", str(error)) from None
     except tuple(_UNAVAILABLE) as error:
         raise ApiError(HTTPStatus.SERVICE_UNAVAILABLE, _UNAVAILABLE[type(error)], str(error)) from None
-    reply = EventsReply(
-        taken=done.rows, learnt_at=done.at, parties=list(done.parties), views=list(done.views)
-    ).model_dump_json()
-    digest = hashlib.sha256(asked).hexdigest()
+    digest = hashlib.sha256(asked.encode()).hexdigest()
+    companies = Counter(str(row["legal_entity"]) for row in rows)
 
     def work(connection: Connection) -> Answer:
-        for company, rows in sorted(companies.items()):
-            payload: dict[str, Any] = {"table": wanted.table, "rows": rows, "sha256": digest}
-            append(connection, AuditEvent(company, caller.name, EVENTS_PUSHED, done.at.isoformat(), payload), done.at)
-        return Answer(HTTPStatus.OK, reply)
+        for company, count in sorted(companies.items()):
+            payload: dict[str, Any] = {"table": table, "rows": count, "sha256": digest}
+            append(connection, AuditEvent(company, once.caller, EVENTS_PUSHED, done.at.isoformat(), payload), done.at)
+        return Answer(HTTPStatus.OK, told(done).model_dump_json())
 
-    return carry_out(backend.engine, once, done.at, work).response
+    return carry_out(backend.engine, once, done.at, work)
 
 
 def _pushed(settings: Settings, table: str, rows: Sequence[Mapping[str, Any]]) -> "Pushed":

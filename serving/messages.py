@@ -4,7 +4,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
 from training import MODEL_NAME, scores_parties
 
@@ -366,14 +366,84 @@ class CustomerReply(BaseModel):
 
 
 class WhitelistReply(BaseModel):
-    """A page of offers. ``next_after_rank`` asks for the next; it is null on the last."""
+    """A page of offers. ``next_cursor`` asks for the next, of the same version; it is null on the last."""
 
     name: str = Field(examples=["spring"])
     version: int = Field(examples=[3])
     sha256: str = Field(description="of all offers of the version", examples=["9f2c…"])
     as_of: datetime
     offers: list[OfferReply]
-    next_after_rank: int | None
+    next_cursor: str | None
+
+
+class ListReply(BaseModel):
+    """A whitelist by its newest released version."""
+
+    name: str = Field(examples=["spring"])
+    version: int = Field(examples=[3])
+    as_of: datetime
+    released_at: datetime
+    released_by: str
+    offers: int = Field(description="those that the caller's companies may make")
+
+
+class ListsReply(BaseModel):
+    """A page of whitelists. ``next_cursor`` asks for the next; it is null on the last."""
+
+    whitelists: list[ListReply]
+    next_cursor: str | None
+
+
+class VersionReply(BaseModel):
+    """A released version of a whitelist."""
+
+    version: int
+    sha256: str = Field(description="of all offers of the version")
+    as_of: datetime
+    made_at: datetime
+    made_by: str
+    released_at: datetime
+    released_by: str
+    offers: int = Field(description="of all companies")
+    held_out: int = Field(description="drawn at random, and not to be contacted")
+
+
+class VersionsReply(BaseModel):
+    """The released versions of a whitelist, the newest first."""
+
+    name: str
+    versions: list[VersionReply]
+
+
+class ContactResult(BaseModel):
+    """What became of one offer of the list."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    party_id: str = Field(min_length=1, max_length=64, examples=[PARTY_EXAMPLE["party_id"]])
+    contacted: bool = Field(description="false for one who was left alone, such as one held out")
+    contacted_at: AwareDatetime = Field(description="or when it was decided to leave them alone")
+    channel: str | None = Field(None, max_length=80, examples=["mobile_app"])
+    responded: bool
+    took_up: bool
+
+
+class FeedbackRequest(BaseModel):
+    """Results of contacts by a version of the list, of one company."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    legal_entity: LegalEntityCode = Field(description="the company whose offers they are")
+    version: int = Field(ge=1, le=2**31 - 1, examples=[3])
+    results: list[ContactResult] = Field(min_length=1, max_length=1_000)
+
+
+class FeedbackReply(BaseModel):
+    """What became of results: they stand in the contacts table, of the campaign that is named."""
+
+    taken: int
+    campaign_id: str = Field(examples=["spring-v3"])
+    learnt_at: datetime
 
 
 class TokenReply(BaseModel):

@@ -23,6 +23,7 @@ from training.whitelist.channels import channel_rates
 from training.whitelist.facts import prospect_facts
 from training.whitelist.kept import (
     KeptWhitelist,
+    OfferFilter,
     contacts_by_lists,
     keep_whitelist,
     next_version,
@@ -102,7 +103,7 @@ def made_again(settings: Settings, name: str, version: int | None, reporter: Rep
 def keep_page(settings: Settings, kept: KeptWhitelist) -> Path:
     """Write a version's page below the home folder; return where."""
     with migrated(settings.state_url) as engine, reading(engine) as connection:
-        offers = list(offers_of(connection, kept, with_held_out=True))
+        offers = list(offers_of(connection, kept, OfferFilter(with_held_out=True)))
     path = Workspace.of(settings).reports / "whitelists" / f"{kept.name}-v{kept.version}.html"
     path.parent.mkdir(parents=True, exist_ok=True)
     write_text_whole(path, whitelist_page(kept, offers))

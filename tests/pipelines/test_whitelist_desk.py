@@ -116,12 +116,13 @@ def test_a_released_list_is_exported_in_every_format(desk: Desk, offers: pl.Data
 def test_a_released_list_is_served_to_its_company_alone(own_settings: Settings, offers: pl.DataFrame) -> None:
     with calling(own_settings) as client:
         served = []
-        after: int | None = 0
-        while after is not None:
-            asked: dict[str, str | int] = {"legal_entity": "credit", "after_rank": after, "limit": 40}
+        asked: dict[str, str | int] = {"legal_entity": "credit", "limit": 40}
+        while True:
             page = client.get("/v1/whitelists/desk", params=asked).json()
             served += page["offers"]
-            after = page["next_after_rank"]
+            if page["next_cursor"] is None:
+                break
+            asked["cursor"] = page["next_cursor"]
         own = offers.filter(pl.col("legal_entity") == "credit")
         assert [offer["rank"] for offer in served] == own["rank"].to_list()
         first = served[0]

@@ -1,7 +1,5 @@
 """The API over the champion of the small group, with a state database of each test's own."""
 
-import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +10,7 @@ from fastapi.testclient import TestClient
 from group.settings import Settings
 from pipelines.workspace import Workspace
 from tests.serving.calling import calling
+from tests.serving.homes import copied_home
 
 
 @pytest.fixture
@@ -35,21 +34,10 @@ def known_parties(trained_settings: Settings) -> pl.DataFrame:
 @pytest.fixture
 def home(trained_settings: Settings, tmp_path: Path) -> Settings:
     """A copy of the small group's registry and definitions, to be changed."""
-    settings = trained_settings.at(tmp_path / "home")
-    for name in ("mlflow.db", "mlflow_artifacts", "feast"):
-        source = trained_settings.home / name
-        target = settings.home / name
-        target.parent.mkdir(exist_ok=True)
-        if source.is_dir():
-            shutil.copytree(source, target)
-        else:
-            shutil.copy(source, target)
-    return settings
+    return copied_home(trained_settings, tmp_path / "home")
 
 
 @pytest.fixture
-def home_with_data(home: Settings, trained_settings: Settings) -> Settings:
-    """The same with its tables and features. Files are shared: whoever changes one writes another in its place."""
-    for name in ("data", "features"):
-        shutil.copytree(trained_settings.home / name, home.home / name, copy_function=os.link)
-    return home
+def home_with_data(trained_settings: Settings, tmp_path: Path) -> Settings:
+    """The same with its tables and features."""
+    return copied_home(trained_settings, tmp_path / "home", with_data=True)

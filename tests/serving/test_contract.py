@@ -1,6 +1,7 @@
 """The API's own description, taken at its word: whatever it allows is answered as it says, by every role."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,13 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+from group.database import migrated
 from group.roles import ROLES
 from group.settings import Settings
 from pipelines.api_process import start_api
 from tests.serving.calling import signed_in
+from tests.serving.homes import copied_home
+from workflow.pre_credit import EXAMPLE_FILE, release_policy
 
 pytestmark = pytest.mark.long
 
@@ -36,6 +40,8 @@ ASK_FOR = {
     "GET /v1/model": "models:read",
     "POST /v1/score/batch": "scores:batch",
     "GET /metrics": "operations:read",
+    "GET /v1/whitelists": "whitelists:read",
+    "GET /v1/customers/{party_id}/scores": "customers:read",
 }
 """Routes that any good request gets an answer from, and the scopes that they ask for."""
 
@@ -46,12 +52,12 @@ NOT_OF_US = {"GET /healthz", "GET /readyz", "POST /v1/token", "POST /v1/account/
 @pytest.fixture(scope="module")
 def served(trained_settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Settings]]:
     folder: Path = tmp_path_factory.mktemp("contract")
-    own = trained_settings.model_copy(
-        update={
-            "database_url": f"sqlite:///{folder / 'state.db'}", "port": 0, "requests_per_second": 1e6,
-            "token_minutes": 60.0,
-        }
-    )  # fmt: skip
+    # Events that are asked to be pushed may be taken.
+    own = copied_home(trained_settings, folder / "home", with_data=True).model_copy(
+        update={"port": 0, "requests_per_second": 1e6, "token_minutes": 60.0}
+    )
+    with migrated(own.state_url) as engine, engine.begin() as connection:
+        release_policy(connection, EXAMPLE_FILE.read_text(), by="Li", reason="a test", at=datetime.now(UTC))
     server = start_api(own, folder / "api.log")
     yield server.url, own
     server.stop()

@@ -26,6 +26,7 @@ from training.whitelist.facts import prospect_facts
 from training.whitelist.kept import (
     KeptWhitelist,
     NoWhitelist,
+    OfferFilter,
     ReleaseRefused,
     ask_not_to_contact,
     contacts_by_lists,
@@ -402,16 +403,16 @@ def test_versions_are_drafts_until_released_and_offers_are_read_by_company(
     assert (kept.version, kept.released_by) == (1, "Li")
     with reading(engine) as connection:
         assert whitelist(connection, "spring").version == 2
-        everybody = list(offers_of(connection, kept, with_held_out=True))
-        asked = list(offers_of(connection, kept))
+        everybody = list(offers_of(connection, kept, OfferFilter(with_held_out=True)))
+        asked = list(offers_of(connection, kept, OfferFilter()))
         assert len(everybody) == len(found.offers)
         assert len(asked) == len(everybody) - found.held_out > 0
         assert found.held_out > 0
         company = asked[0].legal_entity
-        own = list(offers_of(connection, kept, legal_entity=company, after_rank=asked[2].rank, most=3))
+        own = list(offers_of(connection, kept, OfferFilter(company), after_rank=asked[2].rank, most=3))
         wanted = [offer.rank for offer in asked if offer.legal_entity == company and offer.rank > asked[2].rank]
         assert [offer.rank for offer in own] == wanted[:3]
-        assert list(offers_of(connection, kept, legal_entity="guarantee")) == []
+        assert list(offers_of(connection, kept, OfferFilter("guarantee"))) == []
         assert isinstance(asked[0].credit_limit, Decimal)
         contacted = contacts_by_lists(connection, AS_OF, AS_OF + 10 * DAY)
         # The draft contacts nobody, nor is anybody contacted who is held out.

@@ -5,7 +5,7 @@ frequency caps. Offers are never changed.
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -243,6 +243,18 @@ def released(connection: Connection, name: str) -> KeptWhitelist | None:
     return None if row is None else _kept(row)
 
 
+def released_version(connection: Connection, name: str, version: int | None) -> KeptWhitelist | None:
+    """A version of a list if it is released; the newest released one if none is given."""
+    if version is None:
+        return released(connection, name)
+    row = connection.execute(
+        select(whitelists).where(
+            whitelists.c.name == name, whitelists.c.version == version, whitelists.c.released_at.is_not(None)
+        )
+    ).first()
+    return None if row is None else _kept(row)
+
+
 def all_whitelists(connection: Connection, name: str | None = None) -> list[KeptWhitelist]:
     """Every version of one list, or of all, the newest first."""
     rows = select(whitelists).order_by(whitelists.c.made_at.desc(), whitelists.c.name, whitelists.c.version.desc())
@@ -251,33 +263,81 @@ def all_whitelists(connection: Connection, name: str | None = None) -> list[Kept
     return [_kept(row) for row in connection.execute(rows)]
 
 
+@dataclass(frozen=True, slots=True)
+class OfferFilter:
+    """Which offers of a version: of one company, party, product, channel or grade, or of all.
+
+    Those held out are left out unless asked for.
+    """
+
+    legal_entity: str | None = None
+    party_id: str | None = None
+    product: str | None = None
+    channel: str | None = None
+    grade: str | None = None
+    least_uplift: float | None = None
+    with_held_out: bool = False
+
+
 def offers_of(
-    connection: Connection,
-    kept: KeptWhitelist,
-    *,
-    legal_entity: str | None = None,
-    party_id: str | None = None,
-    after_rank: int = 0,
-    most: int | None = None,
-    with_held_out: bool = False,
+    connection: Connection, kept: KeptWhitelist, wanted: OfferFilter, *, after_rank: int = 0, most: int | None = None
 ) -> Iterator[Offer]:
-    """Offers by rank: of one company, of one party, or all; those held out only if asked for."""
-    rows: Select[Any] = select(*(whitelist_offers.c[name] for name in OFFER_COLUMNS)).where(
-        whitelist_offers.c.name == kept.name,
-        whitelist_offers.c.version == kept.version,
-        whitelist_offers.c.rank > after_rank,
+    """Offers of a version by rank, from the one after ``after_rank``."""
+    table = whitelist_offers.c
+    rows: Select[Any] = select(*(table[name] for name in OFFER_COLUMNS)).where(
+        table.name == kept.name, table.version == kept.version, table.rank > after_rank
     )
-    if legal_entity is not None:
-        rows = rows.where(whitelist_offers.c.legal_entity == legal_entity)
-    if party_id is not None:
-        rows = rows.where(whitelist_offers.c.party_id == party_id)
-    if not with_held_out:
-        rows = rows.where(whitelist_offers.c.held_out.is_(False))
-    rows = rows.order_by(whitelist_offers.c.rank)
+    for name in ("legal_entity", "party_id", "product", "channel", "grade"):
+        value = getattr(wanted, name)
+        if value is not None:
+            rows = rows.where(table[name] == value)
+    if wanted.least_uplift is not None:
+        rows = rows.where(table.uplift >= wanted.least_uplift)
+    if not wanted.with_held_out:
+        rows = rows.where(table.held_out.is_(False))
+    rows = rows.order_by(table.rank)
     if most is not None:
         rows = rows.limit(most)
     for row in connection.execute(rows):
         yield Offer(*row)
+
+
+@dataclass(frozen=True, slots=True)
+class ReleasedList:
+    """The newest released version of a list, and how many offers on it may be made by the companies that ask."""
+
+    name: str
+    version: int
+    as_of: datetime
+    released_at: datetime
+    released_by: str
+    offers: int
+
+
+def released_lists(
+    connection: Connection, legal_entities: Collection[str], *, after_name: str = "", most: int | None = None
+) -> list[ReleasedList]:
+    """By name: lists with a released version that has offers of these companies."""
+    newest = (
+        select(whitelists.c.name, func.max(whitelists.c.version).label("version"))
+        .where(whitelists.c.released_at.is_not(None), whitelists.c.name > after_name)
+        .group_by(whitelists.c.name)
+        .subquery()
+    )
+    key = (whitelists.c.name == newest.c.name) & (whitelists.c.version == newest.c.version)
+    of_list = (whitelist_offers.c.name == newest.c.name) & (whitelist_offers.c.version == newest.c.version)
+    told = [whitelists.c[name] for name in ("name", "version", "as_of", "released_at", "released_by")]
+    rows: Select[Any] = (
+        select(*told, func.count())
+        .join(newest, key)
+        .join(whitelist_offers, of_list)
+        .where(whitelist_offers.c.legal_entity.in_(sorted(legal_entities)), whitelist_offers.c.held_out.is_(False))
+        .group_by(*told)
+        .order_by(whitelists.c.name)
+    )
+    if most is not None:
+        rows = rows.limit(most)
+    return [ReleasedList(*row) for row in connection.execute(rows)]
 
 
 def contacts_by_lists(connection: Connection, since: datetime, until: datetime) -> list[tuple[str, str, datetime]]:
