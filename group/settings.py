@@ -117,6 +117,9 @@ class Settings(BaseSettings):
     max_batch_bytes: int = Field(
         33_554_432, ge=1_024, le=1_073_741_824, description="a whole number from 1024 to 1073741824: the largest batch"
     )
+    max_job_bytes: int = Field(
+        1_073_741_824, ge=1_024, description="a whole number from 1024: the largest file that a job scores"
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "warning", description="one of debug, info, warning, error"
     )

@@ -18,6 +18,7 @@ from serving.customers import customers
 from serving.decided import decided
 from serving.direct import DirectApi
 from serving.events import events
+from serving.jobs.routes import jobs
 from serving.limits import BodyLimit, Rates
 from serving.messages import Health, ModelName, Readiness
 from serving.metrics import CONTENT_TYPE, Measured, Metrics
@@ -64,13 +65,13 @@ def create_app(settings: Settings, connect: Callable[[Settings], Backend] = open
     app.include_router(precredit)
     app.include_router(events)
     app.include_router(customers)
+    app.include_router(jobs)
     app.include_router(whitelists)
     answer_with_problems(app)
     app.add_exception_handler(SignInError, lambda _request, error: sign_in_problem(cast("SignInError", error)))
+    larger = dict.fromkeys(("/v1/score/batch", "/v1/events"), settings.max_batch_bytes)
     app.add_middleware(
-        BodyLimit,
-        most_bytes=settings.max_body_bytes,
-        larger=dict.fromkeys(("/v1/score/batch", "/v1/events"), settings.max_batch_bytes),
+        BodyLimit, most_bytes=settings.max_body_bytes, larger=larger | {"/v1/jobs/score": settings.max_job_bytes}
     )
     app.add_middleware(Measured, metrics=metrics)
     api = DirectApi(app, metrics.answered)

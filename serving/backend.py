@@ -6,9 +6,11 @@ from datetime import UTC, datetime
 
 from sqlalchemy import Engine
 
-from group.database import Checkpoints, migrate, open_database
+from group.database import Checkpoints, migrate, open_database, reading
 from group.settings import Settings
 from serving.aside import Aside
+from serving.jobs.kept import unfinished_jobs
+from serving.jobs.launching import JobRunner
 from serving.models import Models
 from serving.scoring import Scoring
 
@@ -23,12 +25,14 @@ class Backend:
     scoring: Scoring
     checkpoints: Checkpoints
     aside: Aside
+    jobs: JobRunner
     now: Callable[[], datetime]
 
     def close(self) -> None:
         """Give the scores that are in hand, and let go of the database."""
         self.models.close()
         self.aside.close()
+        self.jobs.close()
         self.scoring.close()
         self.checkpoints.close()
         self.engine.dispose()
@@ -49,4 +53,8 @@ def open_backend(
     migrate(engine)
     models = Models(settings, after_loading)
     models.watch()
-    return Backend(settings, engine, models, Scoring(settings, engine, now), Checkpoints(engine), Aside(), now)
+    jobs = JobRunner(settings)
+    with reading(engine) as connection:
+        if unfinished_jobs(connection):
+            jobs.see_to_it(now=True)
+    return Backend(settings, engine, models, Scoring(settings, engine, now), Checkpoints(engine), Aside(), jobs, now)

@@ -63,9 +63,9 @@ def read_batch(body: bytes, media_type: str, *, rows_alone: bool = False) -> Bat
             ``rows_alone``.
     """
     if media_type == JSON:
-        batch = _read_json(body)
+        batch = read_json(body)
     elif media_type in FORMATS:
-        batch = _of_table(_read_table(body, media_type))
+        batch = batch_of_table(_read_table(body, media_type))
     else:
         raise UnusableBatch(
             f"'{media_type}' is not read here; send {', '.join(FORMATS)}.", "unsupported_media_type"
@@ -82,7 +82,12 @@ def read_batch(body: bytes, media_type: str, *, rows_alone: bool = False) -> Bat
     return batch
 
 
-def _read_json(body: bytes) -> Batch:
+def read_json(body: bytes) -> Batch:
+    """The batch of a JSON body, however many rows it has.
+
+    Raises:
+        UnusableBatch: it is none.
+    """
     try:
         content = orjson.loads(body)
     except orjson.JSONDecodeError as error:
@@ -127,7 +132,12 @@ def _read_table(body: bytes, media_type: str) -> pa.Table:
         raise UnusableBatch(f"The body cannot be read as {media_type}: {reason}.") from None
 
 
-def _of_table(table: pa.Table) -> Batch:
+def batch_of_table(table: pa.Table) -> Batch:
+    """The batch of a table: of parties where it has a column of that name, of rows where not.
+
+    Raises:
+        UnusableBatch: a column is of a kind that no feature is.
+    """
     if PARTY_COLUMN in table.column_names:
         if len(table.column_names) > 1:
             raise UnusableBatch(f"A table with '{PARTY_COLUMN}' has no other column; rows of features have none.")

@@ -118,7 +118,7 @@ class Scoring:
                 _record(self._engine, [event], of_parties, now)
             rows = count()
             yield [
-                _told(number, one, outcome, row_id(record, next(rows)) if isinstance(outcome, Scored) else None)
+                answered(number, one, outcome, row_id(record, next(rows)) if isinstance(outcome, Scored) else None)
                 for number, (one, outcome) in enumerate(zip(part, outcomes, strict=True), first)
             ]
 
@@ -227,7 +227,8 @@ def _outcomes(wanted: Sequence[_Wanted]) -> list[Scored | Exception]:
     return outcomes
 
 
-def _told(number: int, asked: Asked, outcome: Scored | Exception, decision_id: str | None) -> "Answer":
+def answered(number: int, asked: Asked, outcome: Scored | Exception, decision_id: str | None = None) -> "Answer":
+    """What became of one row of many."""
     told: Answer = {"row": number, "decision_id": decision_id, "party_id": asked.party_id}
     if isinstance(outcome, Scored):
         return told | answer(outcome) | {"error": None}

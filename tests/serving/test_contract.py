@@ -35,7 +35,7 @@ CHECKS = [
     response_headers_conformance,
     response_schema_conformance,
 ]
-EXAMPLES_A_ROUTE = 40
+EXAMPLES_A_ROUTE = 20
 ASK_FOR = {
     "GET /v1/model": "models:read",
     "POST /v1/score/batch": "scores:batch",
