@@ -46,8 +46,13 @@ from pipelines.workspace import Workspace
 from training import MODEL_NAME, git_commit
 from training.whitelist.kept import KeptWhitelist, release
 from training.whitelist.plan import EXAMPLE_FILE, read_plan
+from workflow.pre_credit import EXAMPLE_FILE as POLICY_FILE
+from workflow.pre_credit import all_policies, read_policy, release_policy
 
 _PARTIES = 10
+_ASKED = 3
+"""Parties of each product that pre-credit is asked for."""
+
 _PROGRAM = "demo"
 """The account that the demonstration's requests are made with."""
 
@@ -79,6 +84,7 @@ def run_demo(settings: Settings, source: Source, reporter: Reporter, console: Co
     with working_in(workspace.home), peak_memory() as memory:
         records = _steps(own, source, reporter, console, seconds)
         approve_latest(own, MODEL_NAME, by=_COMMITTEE, reason="the demonstration")
+        _release_policy(own)
         listed = None
         if "marketing" in records:
             began = time.monotonic()
@@ -103,6 +109,7 @@ def run_demo(settings: Settings, source: Source, reporter: Reporter, console: Co
             signed_in = bearer(server.url, _PROGRAM, secret)
             scores = _score_parties(server.url, workspace, signed_in)
             offers = _offers(server.url, listed, signed_in) if listed else []
+            decisions = _pre_credit(server.url, workspace, signed_in)
         except BaseException:
             server.stop()
             raise
@@ -110,9 +117,12 @@ def run_demo(settings: Settings, source: Source, reporter: Reporter, console: Co
             server.stop()
         seconds["serving"] = round(time.monotonic() - began, 2)
     _tell_scores(console, scores)
+    if decisions:
+        _tell_pre_credit(console, decisions)
     if listed:
         _tell_offers(console, listed, offers)
-    summary = _summary(source, workspace, records, oracle, scores, seconds, memory.peak_bytes) | {"reports": reports}
+    summary = _summary(source, workspace, records, oracle, scores, seconds, memory.peak_bytes)
+    summary |= {"reports": reports, "pre_credit": decisions}
     if listed:
         summary["whitelist"] = _whitelist_summary(listed, records["marketing"], offers)
     text = json.dumps(summary, indent=2, ensure_ascii=False)
@@ -156,6 +166,46 @@ def _whitelist(settings: Settings, trained: StepRecord, reporter: Reporter, cons
         )
     tell_whitelist(console, kept, keep_page(settings, kept))
     return kept
+
+
+def _release_policy(settings: Settings) -> None:
+    """Put the example policy in force, unless it is."""
+    text = POLICY_FILE.read_text(encoding="utf-8")
+    with migrated(settings.state_url) as engine, engine.begin() as connection:
+        if not any(kept.text == text for kept in all_policies(connection)[:1]):
+            release_policy(connection, text, by=_COMMITTEE, reason="the demonstration", at=datetime.now(UTC))
+
+
+def _pre_credit(url: str, workspace: Workspace, signed_in: dict[str, str]) -> list[dict[str, Any]]:
+    """What a few parties of each company that offers something would get ahead of an application."""
+    files = sorted((workspace.features / "profile").glob("*.parquet"))
+    known = pl.read_parquet(files[-1], columns=["legal_entity", "party_id"]).sort("legal_entity", "party_id")
+    decisions = []
+    with httpx.Client(base_url=url, headers=signed_in, timeout=30) as client:
+        for product in read_policy(POLICY_FILE)[0].products:
+            parties = known.filter(legal_entity=product.legal_entity)["party_id"].gather_every(97).head(_ASKED)
+            for party in parties:
+                asked = {"legal_entity": product.legal_entity, "party_id": party, "product": product.name}
+                response = client.post("/v1/precredit", json=asked)
+                if response.status_code == httpx.codes.SERVICE_UNAVAILABLE:
+                    # Data of another source lack features that the policy reads.
+                    return []
+                response.raise_for_status()
+                decisions.append(response.json())
+    return decisions
+
+
+def _tell_pre_credit(console: Console, decisions: list[dict[str, Any]]) -> None:
+    title = "pre-credit, by the example policy, over HTTP"
+    table = Table("company", "party", "product", "grade", "limit", "rate", "why not", title=title, title_justify="left")
+    table.columns[4].justify = "right"
+    for one in decisions:
+        limit = f"{float(one['credit_limit']):,.0f}" if one["eligible"] else ""
+        rate = f"{one['rate_per_annum']:.1%}" if one["eligible"] else ""
+        why = "；".join(rule["zh"] for rule in one["rules"])
+        table.add_row(one["legal_entity"], one["party_id"], one["product"], one["grade"], limit, rate, why)
+    console.print()
+    console.print(table)
 
 
 def _offers(url: str, listed: KeptWhitelist, signed_in: dict[str, str]) -> list[dict[str, Any]]:

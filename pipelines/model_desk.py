@@ -98,6 +98,63 @@ def roll_back(name: NameArgument, by: ByOption, reason: ReasonOption) -> None:
 
 
 @models_app.command()
+def challenge(
+    name: NameArgument,
+    by: ByOption,
+    reason: ReasonOption,
+    version: Annotated[str | None, typer.Option(help="the one trained last if not given", show_default=False)] = None,
+    share: Annotated[float, typer.Option(min=0, max=0.5, help="of the parties that it answers for")] = 0.0,
+) -> None:
+    """Try a version beside the champion. It scores what the champion scores, in the shadow, and changes no answer.
+
+    With --share, it answers for that share of the parties, always the same ones, and must meet what a champion must.
+    """
+    with starting():
+        from pipelines.model_approval import try_beside
+
+    settings = load_settings()
+    with working(settings):
+        found = try_beside(settings, name, share=share, by=by, reason=reason, version=version)
+    what = f"answers for {share:.0%} of the parties" if share else "scores in the shadow"
+    console().print(f"Version {found.version} of '{name}' {what}.", highlight=False)
+
+
+@models_app.command("end-challenge")
+def end_challenge(name: NameArgument, by: ByOption, reason: ReasonOption) -> None:
+    """Try the challenger no more: the champion answers everybody."""
+    with starting():
+        from pipelines.model_approval import try_no_more
+
+    settings = load_settings()
+    with working(settings):
+        found = try_no_more(settings, name, by=by, reason=reason)
+    console().print(f"Version {found.version} of '{name}' is tried no more.", highlight=False)
+
+
+@models_app.command()
+def shadow(name: NameArgument) -> None:
+    """Compare what challengers would have answered with what was answered."""
+    from rich.table import Table
+
+    with starting():
+        from group.database import migrated, reading
+        from serving.shadow import shadow_summaries
+
+    with migrated(load_settings().state_url) as engine, reading(engine) as connection:
+        rows = shadow_summaries(connection, name)
+    if not rows:
+        console().print(f"Nothing of '{name}' was scored in the shadow: `jinkong models challenge` begins it.")
+        return
+    table = Table("version", "beside", "scores", "mean answered", "mean in the shadow", "other grade")
+    for row in rows:
+        table.add_row(
+            row.version, row.answered_by, f"{row.scores:,}", f"{row.mean_answered:.4%}", f"{row.mean_shadow:.4%}",
+            f"{row.other_grade:.1%}",
+        )  # fmt: skip
+    console().print(table)
+
+
+@models_app.command()
 def history(name: NameArgument) -> None:
     """Show who approved and rolled back which version, when and why: the audit log's records on a model."""
     from rich.table import Table

@@ -13,6 +13,7 @@ from serving.jobs.kept import unfinished_jobs
 from serving.jobs.launching import JobRunner
 from serving.models import Models
 from serving.scoring import Scoring
+from serving.shadow import Shadow
 
 
 @dataclass(frozen=True)
@@ -26,10 +27,12 @@ class Backend:
     checkpoints: Checkpoints
     aside: Aside
     jobs: JobRunner
+    shadow: Shadow
     now: Callable[[], datetime]
 
     def close(self) -> None:
         """Give the scores that are in hand, and let go of the database."""
+        self.shadow.close()
         self.models.close()
         self.aside.close()
         self.jobs.close()
@@ -53,8 +56,12 @@ def open_backend(
     migrate(engine)
     models = Models(settings, after_loading)
     models.watch()
+    shadow = Shadow(settings, models.challenged)
+    shadow.begin()
     jobs = JobRunner(settings)
     with reading(engine) as connection:
         if unfinished_jobs(connection):
             jobs.see_to_it(now=True)
-    return Backend(settings, engine, models, Scoring(settings, engine, now), Checkpoints(engine), Aside(), jobs, now)
+    return Backend(
+        settings, engine, models, Scoring(settings, engine, now), Checkpoints(engine), Aside(), jobs, shadow, now
+    )

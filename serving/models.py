@@ -1,12 +1,14 @@
 """The models in service: loaded once, looked after while they serve, replaced without a request noticing."""
 
 import contextlib
+import hashlib
 import logging
 import sys
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from typing import Final
 
@@ -15,8 +17,10 @@ from group.errors import JinkongError
 from group.settings import Settings
 from serving.scorer import Scorer
 from training import (
+    CHALLENGER,
     CHAMPION,
     MODEL_NAME,
+    Mark,
     ModelTampered,
     NoChampion,
     RegisteredModel,
@@ -39,6 +43,27 @@ _UNUSABLE: Final = (ModelTampered, RegistryUnavailable, FeatureStoreUnavailable)
 """Why a champion cannot take its place, though there is one."""
 
 
+_TICKETS: Final = 2**48
+
+
+@dataclass(frozen=True, slots=True)
+class _Challenger:
+    """A version that is tried, and what the registry says of it."""
+
+    mark: Mark
+    scorer: Scorer
+
+    @property
+    def share(self) -> float:
+        """Of the parties that it answers for."""
+        return self.mark.share
+
+    def answers_for(self, party_id: str) -> bool:
+        """Whether it is drawn to answer for the party."""
+        drawn = hashlib.blake2b(f"{self.mark.sha256}\0{party_id}".encode(), digest_size=6).digest()
+        return int.from_bytes(drawn) < self.share * _TICKETS
+
+
 class Models:
     """Scorers of champions. Safe to share between threads.
 
@@ -52,6 +77,7 @@ class Models:
         self._settings = settings
         self._after_loading = after_loading
         self._scorers: dict[str, Scorer] = {}
+        self._challengers: dict[str, _Challenger] = {}
         self._failures: dict[str, tuple[float, JinkongError]] = {}
         self._loading = threading.Lock()
         self._ended = threading.Event()
@@ -60,6 +86,20 @@ class Models:
     def ready(self, name: str = MODEL_NAME) -> Scorer | None:
         """The scorer of a model's champion if it is loaded already."""
         return self._scorers.get(name)
+
+    def chosen(self, name: str, party_id: str | None) -> Scorer | None:
+        """Who answers for a party if loaded already: the challenger for its share of the parties, else the champion.
+
+        The draw depends on model, challenger and party alone, so that a party is always answered by the same.
+        """
+        tried = self._challengers.get(name)
+        if tried is not None and tried.share and party_id is not None and tried.answers_for(party_id):
+            return tried.scorer
+        return self._scorers.get(name)
+
+    def challenged(self) -> list[str]:
+        """The loaded models that have a challenger."""
+        return list(self._challengers)
 
     def scorer(self, name: str = MODEL_NAME) -> Scorer:
         """The scorer of a model's champion, loaded at the first call that can.
@@ -114,15 +154,17 @@ class Models:
                 there = current.registered
                 if mark is not None and (mark.version, mark.sha256) == (there.version, there.sha256):
                     self.notes.pop(name, None)
-                    continue
-                with self._loading:
-                    self._put(name, self._loaded(name))
+                else:
+                    with self._loading:
+                        self._put(name, self._loaded(name))
+                self._look_for_challenger(name)
             except RegistryUnavailable as error:
                 self.notes[name] = f"{error} Version {current.registered.version} goes on."
             except JinkongError as error:
                 # The alias was withdrawn: nobody answers for this model any more.
                 self._remember(name, error)
                 del self._scorers[name]
+                self._challengers.pop(name, None)
 
     def close(self) -> None:
         """Look no more."""
@@ -137,6 +179,27 @@ class Models:
             except Exception:
                 # What nobody thought of must not end the watch: the next look may go well.
                 _LOG.exception("The registry's champions could not be looked at")
+
+    def _look_for_challenger(self, name: str) -> None:
+        mark = champion_mark(self._settings, name, CHALLENGER)
+        tried = self._challengers.get(name)
+        note = f"{name} challenger"
+        if mark is None or mark.version == self._scorers[name].registered.version:
+            self._challengers.pop(name, None)
+            self.notes.pop(note, None)
+            return
+        if tried is not None and (tried.mark.version, tried.mark.sha256) == (mark.version, mark.sha256):
+            self._challengers[name] = replace(tried, mark=mark)
+            return
+        try:
+            scorer = self._scorer_of(self.version(name, mark.version, mark.sha256))
+            self._challengers[name] = _Challenger(mark, scorer)
+            self.notes.pop(note, None)
+        except JinkongError as error:
+            # The champion answers everybody.
+            self._challengers.pop(name, None)
+            self.notes[note] = f"The challenger, version {mark.version}, is not used: {error}"
+        self._after_loading()
 
     def _put(self, name: str, scorer: Scorer) -> None:
         self._scorers[name] = scorer

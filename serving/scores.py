@@ -134,7 +134,7 @@ async def give_score(request: Request, body: bytes) -> Response:
     wanted = parsed(body, ScoreRequest)
     require_company(caller, wanted.legal_entity)
     backend = backend_of(request)
-    scorer = backend.models.ready(wanted.model)
+    scorer = backend.models.chosen(wanted.model, wanted.party_id)
     if scorer is None:
         scorer = await run_in_threadpool(scorer_of, request, wanted.model)
     try:

@@ -1,5 +1,7 @@
 from .approval import approvals as approvals
 from .approval import approve as approve
+from .approval import challenge as challenge
+from .approval import end_challenge as end_challenge
 from .approval import roll_back as roll_back
 from .approval import unmet_limits as unmet_limits
 from .attribution import Explainer as Explainer
@@ -38,11 +40,13 @@ from .model import MODEL_NAME as MODEL_NAME
 from .model import ScoringModel as ScoringModel
 from .model import scores_parties as scores_parties
 from .provenance import git_commit as git_commit
+from .registered import CHALLENGER as CHALLENGER
 from .registered import CHAMPION as CHAMPION
 from .registered import RegisteredModel as RegisteredModel
 from .registration import register as register
 from .registration import register_version as register_version
 from .registry import VersionRow as VersionRow
+from .registry import challenger as challenger
 from .registry import champion as champion
 from .registry import latest_candidate as latest_candidate
 from .registry import model_version as model_version

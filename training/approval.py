@@ -14,11 +14,13 @@ from group.audit import GROUP, AuditEvent, append, audit_log
 from group.settings import Settings
 from training.errors import NoEarlierChampion, PromotionRefused
 from training.registered import RegisteredModel
-from training.registry import mark_champion, model_version, report_of
+from training.registry import drop_challenger, mark_challenger, mark_champion, model_version, report_of
 from training.validation.limits import Limits, Verdict, judged, read_limits
 
 MODEL_PROMOTED: Final = "model.promoted"
 MODEL_ROLLED_BACK: Final = "model.rolled_back"
+MODEL_CHALLENGES: Final = "model.challenges"
+CHALLENGE_ENDED: Final = "model.challenge_ended"
 
 
 def unmet_limits(registered: RegisteredModel, settings: Settings, limits: Limits | None = None) -> list[Verdict]:
@@ -51,16 +53,7 @@ def approve(
         ModelTampered: the model or its report is not what was registered.
         RegistryUnavailable: MLflow does not answer; nothing is recorded then.
     """
-    what = f"Version {registered.version} of '{registered.name}'"
-    if not by.strip() or not reason.strip():
-        raise PromotionRefused(f"{what} is approved by a person, for a reason: give both.")
-    if _person(by) == _person(registered.trained_by):
-        raise PromotionRefused(
-            f"{what} was trained by {registered.trained_by}: somebody else has to approve it (the four-eyes principle)."
-        )
-    unmet = unmet_limits(registered, settings, limits)
-    if unmet:
-        raise PromotionRefused(f"{what} cannot become champion: {'; '.join(map(str, unmet))}.")
+    _require_fit(registered, settings, limits, by=by, reason=reason)
     payload = _payload(registered) | {"reason": reason.strip(), "trained_by": registered.trained_by}
     with engine.begin() as connection:
         append(connection, AuditEvent(GROUP, by.strip(), MODEL_PROMOTED, _subject(registered), payload), at)
@@ -90,6 +83,53 @@ def roll_back(name: str, settings: Settings, engine: Engine, *, by: str, reason:
     return earlier
 
 
+def challenge(
+    registered: RegisteredModel,
+    settings: Settings,
+    engine: Engine,
+    *,
+    share: float,
+    by: str,
+    reason: str,
+    at: datetime,
+) -> None:
+    """Try a version beside the champion: it scores what the champion scores, and answers for a share of the parties.
+
+    With a share, it must meet what a champion must.
+
+    Raises:
+        PromotionRefused: the share is none, no name or reason is given; or, with a share above 0, as ``approve``.
+        RegistryUnavailable: MLflow does not answer; nothing is recorded then.
+    """
+    if not 0 <= share <= 0.5:
+        raise PromotionRefused(f"A challenger answers for a share of the parties from 0 to 0.5, not {share}.")
+    if share:
+        _require_fit(registered, settings, None, by=by, reason=reason)
+    elif not by.strip() or not reason.strip():
+        raise PromotionRefused(f"{_what(registered)} is tried by a person, for a reason: give both.")
+    payload = _payload(registered) | {"reason": reason.strip(), "share": share}
+    with engine.begin() as connection:
+        append(connection, AuditEvent(GROUP, by.strip(), MODEL_CHALLENGES, _subject(registered), payload), at)
+        mark_challenger(registered, share, settings)
+
+
+def end_challenge(
+    registered: RegisteredModel, settings: Settings, engine: Engine, *, by: str, reason: str, at: datetime
+) -> None:
+    """Try a version no more.
+
+    Raises:
+        PromotionRefused: no name or no reason is given.
+        RegistryUnavailable: MLflow does not answer; nothing is recorded then.
+    """
+    if not by.strip() or not reason.strip():
+        raise PromotionRefused(f"The trial of {_what(registered)} is ended by a person, for a reason: give both.")
+    payload = _payload(registered) | {"reason": reason.strip()}
+    with engine.begin() as connection:
+        append(connection, AuditEvent(GROUP, by.strip(), CHALLENGE_ENDED, _subject(registered), payload), at)
+        drop_challenger(settings, registered.name)
+
+
 def champions_so_far(connection: Connection, name: str) -> list[str]:
     """The versions of a model that a roll-back would go through, the present champion last."""
     rows = connection.execute(
@@ -114,10 +154,13 @@ def champions_so_far(connection: Connection, name: str) -> list[str]:
 
 
 def approvals(connection: Connection, name: str) -> list[Mapping[str, Any]]:
-    """What was approved and rolled back of a model: when, by whom, which version, why; oldest first."""
+    """What was approved, rolled back and tried of a model: when, by whom, which version, why; oldest first."""
     rows = connection.execute(
         select(audit_log)
-        .where(audit_log.c.legal_entity == GROUP, audit_log.c.action.in_([MODEL_PROMOTED, MODEL_ROLLED_BACK]))
+        .where(
+            audit_log.c.legal_entity == GROUP,
+            audit_log.c.action.in_([MODEL_PROMOTED, MODEL_ROLLED_BACK, MODEL_CHALLENGES, CHALLENGE_ENDED]),
+        )
         .order_by(audit_log.c.sequence)
     )
     return [
@@ -131,6 +174,25 @@ def approvals(connection: Connection, name: str) -> list[Mapping[str, Any]]:
         for row in rows
         if row.subject.rpartition("/")[0] == name
     ]
+
+
+def _require_fit(
+    registered: RegisteredModel, settings: Settings, limits: Limits | None, *, by: str, reason: str
+) -> None:
+    what = _what(registered)
+    if not by.strip() or not reason.strip():
+        raise PromotionRefused(f"{what} is approved by a person, for a reason: give both.")
+    if _person(by) == _person(registered.trained_by):
+        raise PromotionRefused(
+            f"{what} was trained by {registered.trained_by}: somebody else has to approve it (the four-eyes principle)."
+        )
+    unmet = unmet_limits(registered, settings, limits)
+    if unmet:
+        raise PromotionRefused(f"{what} cannot become champion: {'; '.join(map(str, unmet))}.")
+
+
+def _what(registered: RegisteredModel) -> str:
+    return f"Version {registered.version} of '{registered.name}'"
 
 
 def _payload(registered: RegisteredModel) -> dict[str, Any]:

@@ -19,18 +19,22 @@ from group.settings import Settings
 from training.errors import RegistryUnavailable
 from training.model import MODEL_NAME
 from training.provenance import texts_sha256
-from training.registered import APPROVED_BY_TAG, CHAMPION, SHA256_TAG, RegisteredModel
+from training.registered import APPROVED_BY_TAG, CHALLENGER_SHARE_TAG, CHAMPION, SHA256_TAG, RegisteredModel
 
 _SECONDS: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """Which version the registry's alias is on, the hash of its files, and who approved it."""
+    """Which version the registry's alias is on, the hash of its files, and who approved it.
+
+    ``share`` is that of the parties that it answers for where it is the challenger.
+    """
 
     version: str
     sha256: str
     approved_by: str
+    share: float = 0.0
 
 
 def champion_mark(settings: Settings, name: str = MODEL_NAME, alias: str = CHAMPION) -> Mark | None:
@@ -109,4 +113,9 @@ def _error_code(error: urllib.error.HTTPError) -> str:
 
 
 def _mark(version: str, tags: dict[str, Any]) -> Mark:
-    return Mark(version, str(tags.get(SHA256_TAG, "")), str(tags.get(APPROVED_BY_TAG, "")))
+    return Mark(
+        version,
+        str(tags.get(SHA256_TAG, "")),
+        str(tags.get(APPROVED_BY_TAG, "")),
+        float(tags.get(CHALLENGER_SHARE_TAG, 0.0)),
+    )

@@ -12,6 +12,9 @@ CHAMPION: Final = "champion"
 CANDIDATE: Final = "candidate"
 """The alias of the version that was trained last."""
 
+CHALLENGER: Final = "challenger"
+"""The alias of the version that is tried beside the champion."""
+
 BOOSTER_FILE: Final = "booster.txt"
 PARAMETERS_FILE: Final = "parameters.json"
 REPORT_FILE: Final = "validation/report.json"
@@ -20,6 +23,8 @@ SHA256_TAG: Final = "sha256"
 REPORT_SHA256_TAG: Final = "report_sha256"
 TRAINED_BY_TAG: Final = "trained_by"
 APPROVED_BY_TAG: Final = "approved_by"
+CHALLENGER_SHARE_TAG: Final = "challenger_share"
+"""The share of parties that a challenger answers for; 0 where it only scores beside."""
 
 
 @dataclass(frozen=True)

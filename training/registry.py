@@ -26,6 +26,8 @@ from training.registered import (
     APPROVED_BY_TAG,
     BOOSTER_FILE,
     CANDIDATE,
+    CHALLENGER,
+    CHALLENGER_SHARE_TAG,
     CHAMPION,
     PARAMETERS_FILE,
     REPORT_FILE,
@@ -61,6 +63,32 @@ def mark_champion(registered: RegisteredModel, approved_by: str, settings: Setti
     with registry_client(settings) as client:
         client.set_model_version_tag(registered.name, registered.version, APPROVED_BY_TAG, approved_by)
         client.set_registered_model_alias(registered.name, CHAMPION, registered.version)
+
+
+def mark_challenger(registered: RegisteredModel, share: float, settings: Settings) -> None:
+    """Put the challenger's alias on a version; ``training.approval`` alone does this.
+
+    Raises:
+        RegistryUnavailable: MLflow does not answer.
+    """
+    with registry_client(settings) as client:
+        client.set_model_version_tag(registered.name, registered.version, CHALLENGER_SHARE_TAG, repr(share))
+        client.set_registered_model_alias(registered.name, CHALLENGER, registered.version)
+
+
+def drop_challenger(settings: Settings, name: str) -> None:
+    """Take the challenger's alias away.
+
+    Raises:
+        RegistryUnavailable: MLflow does not answer.
+    """
+    with registry_client(settings) as client:
+        client.delete_registered_model_alias(name, CHALLENGER)
+
+
+def challenger(settings: Settings, name: str = MODEL_NAME) -> RegisteredModel | None:
+    """The version of a model that is tried beside the champion; None if there is none."""
+    return _by_alias(settings, name, CHALLENGER)
 
 
 def report_of(registered: RegisteredModel, settings: Settings) -> Mapping[str, Any]:

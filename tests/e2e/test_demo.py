@@ -74,6 +74,10 @@ def test_a_second_run_reuses_everything_and_the_model_comes_near_the_oracle(
     assert summary["peak_memory_bytes"] > 50_000_000
     assert summary["whitelist"]["qini"] > 0.1
     assert summary["whitelist"]["offers"] > 100
+    assert "pre-credit, by the example policy, over HTTP" in done.stdout
+    decided = summary["pre_credit"]
+    assert len(decided) == 15
+    assert 0 < sum(one["eligible"] for one in decided) < 15
     offered = summary["whitelist"]["first_offers"]
     assert len({offer["legal_entity"] for offer in offered}) >= 2
     parties, sources = (Path(summary["reports"][name]).read_text() for name in ("identity", "source_quality"))

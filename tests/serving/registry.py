@@ -13,6 +13,13 @@ from training.registered import APPROVED_BY_TAG, CHAMPION, SHA256_TAG
 
 def another_champion(settings: Settings, *, tampered: bool = False) -> RegisteredModel:
     """A version with the champion's trees and another calibration takes the alias, its files changed if so asked."""
+    made = another_version(settings, tampered=tampered)
+    mlflow.MlflowClient(settings.tracking_uri).set_registered_model_alias(made.name, CHAMPION, made.version)
+    return made
+
+
+def another_version(settings: Settings, *, tampered: bool = False) -> RegisteredModel:
+    """The same without the alias."""
     there = champion(settings)
     parameters = json.loads(there.texts[1])
     parameters["calibration"]["shift"] += 0.5
@@ -25,7 +32,6 @@ def another_champion(settings: Settings, *, tampered: bool = False) -> Registere
     made = client.create_model_version(
         there.name, str(folder), there.run_id, tags={SHA256_TAG: digest, APPROVED_BY_TAG: "the committee"}
     )
-    client.set_registered_model_alias(there.name, CHAMPION, made.version)
     return RegisteredModel(texts, there.name, str(made.version), digest, there.run_id, there.source)
 
 
