@@ -11,6 +11,7 @@ from group.errors import InputError
 from group.settings import Settings
 from pipelines.progress import Reporter
 from training import Explainer, ReasonBook, RegisteredModel, champion, grade_of, model_version, score_points
+from training.compiled_booster import for_many_rows
 from training.table.scoring import encode_table
 
 _ROWS_AT_ONCE: Final = 20_000
@@ -46,6 +47,7 @@ def score_file(
     found = model_version(version, settings, name) if version else champion(settings, name)
     table = read_table(file)
     encoded = encode_table(table, found.model)
+    model = for_many_rows(found.model, len(table), settings.threads)
     # Tables of what leaves contribute are made for reasons alone.
     explainer = Explainer(found.model.booster) if reasons else None
     book = ReasonBook(found.model)
@@ -53,7 +55,7 @@ def score_file(
     with reporter.bar(f"scoring {file.name}", float(len(table))) as advance:
         for first in range(0, len(table), _ROWS_AT_ONCE):
             rows = encoded.rows[first : first + _ROWS_AT_ONCE]
-            probability = found.model.probability(rows)
+            probability = model.probability(rows)
             columns = {"probability": pl.Series(probability)}
             if found.model.task == "credit":
                 columns["score"] = pl.Series(score_points(probability))

@@ -16,8 +16,10 @@ from training.loaded_booster import LoadedBooster
 if TYPE_CHECKING:
     import lightgbm as lgb
 
-Booster = Union["lgb.Booster", LoadedBooster]
-"""One that was grown here, or one that was read."""
+    from training.compiled_booster import CompiledBooster
+
+Booster = Union["lgb.Booster", LoadedBooster, "CompiledBooster"]
+"""One that was grown here, one that was read, or one that was compiled."""
 
 Matrix = npt.NDArray[np.float64]
 Vector = npt.NDArray[np.float64]

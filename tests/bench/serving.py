@@ -22,7 +22,7 @@ import numpy as np
 import polars as pl
 import psutil
 
-from features import materialise, query
+from features import materialise, online_reader, query
 from group.entities import LEGAL_ENTITIES
 from group.home import working_in
 from group.libraries import prepare_libraries
@@ -38,10 +38,12 @@ from tests.bench.groups import a_group
 from tests.bench.load import Answers, closed, open_loop, request_bytes
 from tests.conftest import free_port, running_redis, started, wait_until
 from training import champion
+from training.compiled_booster import CompiledBooster
 
 CONNECTIONS = 64
 FSYNCS = 300
 BATCH = 1_000
+TABLE_ROWS = 400_000
 
 
 def main() -> None:
@@ -56,6 +58,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="jinkong-bench-") as folder:
         home = chosen.home or prepared(Path(folder) / "home")
         result: dict[str, Any] = {"benchmark": "serving", "cores": os.cpu_count(), "fsync": fsync(home)}
+        result["table"] = table(home, chosen.rounds)
         with running_redis(Path(folder)) as redis_url:
             for store in chosen.stores:
                 url = redis_url if store == "redis" else ""
@@ -93,6 +96,41 @@ def fsync(home: Path) -> dict[str, float]:
             seconds.append(time.perf_counter() - began)
     path.unlink()
     return {"median_ms": 1e3 * statistics.median(seconds), "p99_ms": 1e3 * sorted(seconds)[int(0.99 * FSYNCS)]}
+
+
+def table(home: Path, rounds: int) -> dict[str, Any]:
+    """Rows a second of a table in process: the compiled model against LightGBM with all threads; values are equal."""
+    import lightgbm  # the benchmark's own measure
+
+    settings = load_settings({"JINKONG_HOME": str(home)})
+    model = champion(settings).model
+    log(f"table: {TABLE_ROWS} rows of {model.booster.num_feature()} columns")
+    reader = online_reader(settings, model.features)
+    known = online_parties(settings)[:2_000]
+    rows = reader.read([(one["legal_entity"], one["party_id"]) for one in known]).values
+    many = np.ascontiguousarray(np.tile(rows, (TABLE_ROWS // len(rows), 1)))
+    booster = lightgbm.Booster(model_str=model.booster.model_to_string())
+    began = time.perf_counter()
+    compiled = CompiledBooster(model.booster, settings.threads)
+    compiling = time.perf_counter() - began
+    seconds: dict[str, list[float]] = {"compiled": [], "lightgbm": []}
+    for _ in range(rounds):
+        for name, predict in (("compiled", compiled.predict), ("lightgbm", booster.predict)):
+            began = time.perf_counter()
+            answers = predict(many, raw_score=True)
+            seconds[name].append(time.perf_counter() - began)
+            if name == "compiled":
+                ours = answers
+            elif not np.array_equal(ours, answers):
+                raise AssertionError("the compiled model answers differently")
+    per_second = {name: len(many) / statistics.median(found) for name, found in seconds.items()}
+    return {
+        "rows": len(many),
+        "trees": model.booster.num_trees(),
+        "compile_seconds": round(compiling, 2),
+        **{f"{name}_rows_per_second": round(found) for name, found in per_second.items()},
+        "ratio": round(per_second["compiled"] / per_second["lightgbm"], 2),
+    }
 
 
 def on_store(settings: Settings, folder: Path, rounds: int, seconds: float) -> dict[str, Any]:
