@@ -58,7 +58,12 @@ def serve(settings: Settings, announce: Callable[[str], None] = lambda _url: Non
 def worker_app() -> DirectApi:
     """The application of one worker of several, by the settings that they share."""
     prepare_libraries()
-    return _app(load_settings())
+    return replica_app(load_settings())
+
+
+def replica_app(settings: Settings) -> DirectApi:
+    """The application of one of several processes, by the settings that they share."""
+    return _app(settings)
 
 
 def _app(settings: Settings) -> DirectApi:
