@@ -137,7 +137,7 @@ class Checkpoints:
             self._thread.start()
 
     def close(self) -> None:
-        """Move what is left, and end."""
+        """End. What is left is moved when the last connection is closed."""
         self._ended.set()
         if self._thread is not None:
             self._thread.join()

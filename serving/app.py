@@ -69,10 +69,9 @@ def create_app(settings: Settings, connect: Callable[[Settings], Backend] = open
     app.include_router(whitelists)
     answer_with_problems(app)
     app.add_exception_handler(SignInError, lambda _request, error: sign_in_problem(cast("SignInError", error)))
-    larger = dict.fromkeys(("/v1/score/batch", "/v1/events"), settings.max_batch_bytes)
-    app.add_middleware(
-        BodyLimit, most_bytes=settings.max_body_bytes, larger=larger | {"/v1/jobs/score": settings.max_job_bytes}
-    )
+    many = ("/v1/score/batch", "/v1/events", "/v1/whitelists/[^/]+/feedback")
+    larger = dict.fromkeys(many, settings.max_batch_bytes) | {"/v1/jobs/score": settings.max_job_bytes}
+    app.add_middleware(BodyLimit, most_bytes=settings.max_body_bytes, larger=larger)
     app.add_middleware(Measured, metrics=metrics)
     api = DirectApi(app, metrics.answered)
     api.answer_directly("POST", "/v1/score", give_score, settings.max_body_bytes)

@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+import re
 import time
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
@@ -50,13 +51,13 @@ class _TooLarge(Exception):
 class BodyLimit:
     """Answers 413 once a body is longer than ``most_bytes``, whatever its Content-Length claims.
 
-    ``larger`` has the limits of paths that take more.
+    ``larger`` has the limits of paths that take more, by patterns of which one matches the whole path.
     """
 
     def __init__(self, app: ASGIApp, most_bytes: int, larger: Mapping[str, int]) -> None:
         self._app = app
         self._most_bytes = most_bytes
-        self._larger = dict(larger)
+        self._larger = {re.compile(pattern): most for pattern, most in larger.items()}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, counting its bytes."""
@@ -64,7 +65,8 @@ class BodyLimit:
             await self._app(scope, receive, send)
             return
         received = 0
-        most_bytes = self._larger.get(scope["path"], self._most_bytes)
+        path = scope["path"]
+        most_bytes = next((most for taken, most in self._larger.items() if taken.fullmatch(path)), self._most_bytes)
 
         async def counted() -> Message:
             nonlocal received

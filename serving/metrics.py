@@ -25,6 +25,9 @@ class Metrics:
         # Looking a child up by its labels costs more than counting.
         self._routes: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
         self._scores = Counter("jinkong_scores", "Scores given", ("legal_entity",), registry=self._registry)
+        self._degraded = Counter(
+            "jinkong_degraded_scores", "Of these, last scores that were given again", registry=self._registry
+        )
         self._ready = Gauge("jinkong_ready", "1 while a champion is loaded", registry=self._registry)
         self._model = Gauge("jinkong_model", "The model in service", ("name", "version"), registry=self._registry)
 
@@ -38,9 +41,11 @@ class Metrics:
         found[0].inc()
         found[1].observe(seconds)
 
-    def scored(self, legal_entity: str, scores: int = 1) -> None:
-        """Count scores that were given."""
+    def scored(self, legal_entity: str, scores: int = 1, *, degraded: bool = False) -> None:
+        """Count scores that were given, and whether they were given again for want of a new one."""
         self._scores.labels(legal_entity).inc(scores)
+        if degraded:
+            self._degraded.inc(scores)
 
     def text(self, model: tuple[str, str] | None) -> bytes:
         """The measures in Prometheus' text format, with name and version of the model in service, if there is one."""

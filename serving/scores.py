@@ -149,7 +149,7 @@ async def give_score(request: Request, body: bytes) -> Response:
         raise overloaded() from None
     except tuple(_UNAVAILABLE) as error:
         raise unavailable(error) from None
-    request.app.state.metrics.scored(wanted.legal_entity)
+    request.app.state.metrics.scored(wanted.legal_entity, degraded=given.degraded)
     return Response(given.reply, media_type="application/json")
 
 

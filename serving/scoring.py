@@ -57,6 +57,7 @@ class GivenScore:
 
     decision_id: str
     reply: bytes
+    degraded: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +166,7 @@ class Scoring:
                 if party is not None:
                     of_parties.append(party_score(one.request.legal_entity, party, name, now, registered, outcome))
             events.append(AuditEvent(one.request.legal_entity, one.caller, SCORE_GIVEN, name, payload))
-            replies.append(GivenScore(name, reply))
+            replies.append(GivenScore(name, reply, isinstance(outcome, _Earlier)))
         _record(engine, events, of_parties, now, quickly=quickly)
         given = iter(replies)
         return [outcome if isinstance(outcome, Exception) else next(given) for outcome in outcomes]

@@ -70,7 +70,7 @@ def main() -> int:
         with FileLock(folder / ".lock").acquire(timeout=3):
             _run(settings)
     except Timeout:
-        return 0
+        _LOG.info("another runner works here")
     return 0
 
 
@@ -90,13 +90,15 @@ def _run(settings: Settings) -> None:
 
 def _go_on(job: ScoreJob) -> None:
     """Begin the job's workflow, or go on with the one that was cut off, and wait for its end."""
-    # What was cut off by a fault of ours is not tried for ever.
     with SetWorkflowID(job.job_id):
         handle = DBOS.start_workflow(_score, job.job_id)
     try:
         if handle.get_status().status in ("CANCELLED", "ERROR"):
             handle = DBOS.resume_workflow(job.job_id)
         handle.get_result()
+        if _job(job.job_id) is None:
+            # Done, or cancelled in the middle.
+            clear(_Runner.settings, job)
     except Exception as error:
         ours = _cause(error)
         if ours is None:

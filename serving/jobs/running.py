@@ -99,15 +99,13 @@ def _scored_on_ray(settings: Settings, asked: Path, registered: RegisteredModel,
 
 
 def put_together(settings: Settings, job: ScoreJob, parts: int) -> str:
-    """Write the result of all parts, and return its SHA-256; the parts are not needed any more."""
+    """Write the result of all parts, and return its SHA-256."""
     target = result_file(settings.home, job.job_id)
     with written_whole(target) as file, pa.parquet.ParquetWriter(file, JOB_SCHEMA) as writer:
         for number in range(parts):
             writer.write_table(pa.parquet.read_table(_part(settings, job, number, "answers")))
     with target.open("rb") as content:
-        digest = hashlib.file_digest(content, "sha256").hexdigest()
-    clear(settings, job)
-    return digest
+        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def clear(settings: Settings, job: ScoreJob) -> None:

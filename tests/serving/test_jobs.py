@@ -89,8 +89,31 @@ def test_all_parties_of_a_company_are_scored_as_single_requests_score_them(
     assert json.loads(record.payload)["result_sha256"] == last["result_sha256"]
     assert verify(engine) is None
     engine.dispose()
-    # Nothing of what was sent or half done is left.
-    assert [path.name for path in (served_home.home / "jobs" / job).iterdir()] == ["result.parquet"]
+    # Nothing of what was sent or half done is left, nor of a job that is cancelled in the middle.
+    assert files_of(served_home, job, {"result.parquet"})
+    cancelled = begun(client)
+    wait_while(client, cancelled, "queued")
+    assert client.post(f"/v1/jobs/{cancelled}/cancel").json()["state"] == "cancelled"
+    assert files_of(served_home, cancelled, set())
+    assert client.get(f"/v1/jobs/{cancelled}").json()["state"] == "cancelled"
+
+
+def files_of(settings: Settings, job: str, wanted: set[str]) -> bool:
+    """Whether a job's folder comes to hold these files and no other."""
+    deadline = time.monotonic() + 30
+    folder = settings.home / "jobs" / job
+    while time.monotonic() < deadline:
+        if {path.name for path in folder.iterdir()} == wanted:
+            return True
+        time.sleep(0.1)
+    return False
+
+
+def wait_while(client: TestClient, job: str, state: str) -> None:
+    deadline = time.monotonic() + 90
+    while client.get(f"/v1/jobs/{job}").json()["state"] == state:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
 
 
 def test_files_are_scored_in_their_order_and_what_cannot_be_is_told_with_the_reason(
@@ -153,10 +176,7 @@ def test_a_job_whose_runner_is_killed_goes_on_with_the_next_server(home_with_dat
     with calling(home_with_data) as client:
         job = begun(client)
         runner = client.app.state.backend.jobs._process  # type: ignore[attr-defined]
-        deadline = time.monotonic() + 90
-        while client.get(f"/v1/jobs/{job}").json()["state"] == "queued":
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
+        wait_while(client, job, "queued")
         family = [psutil.Process(runner.pid), *psutil.Process(runner.pid).children(recursive=True)]
         for process in family:
             os.kill(process.pid, signal.SIGKILL)

@@ -147,6 +147,8 @@ def test_while_redis_hangs_or_is_gone_the_last_scores_are_given_again_and_said_t
         assert all(len(scores) == 1 for scores in _scores_by_party(load.answers).values())
         again = httpx.get(f"{server.url}/v1/decisions/{degraded[-1]['decision_id']}/replay", headers=load.headers)
         assert again.json()["same"] is True
+        measures = httpx.get(f"{server.url}/metrics", headers=load.headers).text
+        assert f"jinkong_degraded_scores_total {len(degraded)}.0" in measures
         told = httpx.get(f"{server.url}/v1/decisions/{degraded[-1]['decision_id']}", headers=load.headers).json()
         assert told["degraded"] == "feature_store_unavailable"
     engine = open_database(own.state_url)

@@ -180,5 +180,7 @@ def test_results_of_contacts_reach_the_contacts_table_all_or_none_and_a_later_on
     assert corrected.status_code == 200, corrected.text
     now = contacts().filter(pl.col("superseded_at").is_null(), customer_id=own[0]["customer_id"])
     assert now["took_up"].to_list() == [True]
+    many = own_client.post(path, json=sent | {"results": [result(one) for one in own] * 33})
+    assert many.status_code != 413, "more than most requests may send"
     draft = own_client.post(path, json=sent | {"version": 2})
     assert draft.json()["code"] == "unknown_whitelist"
