@@ -12,9 +12,6 @@ import duckdb
 from features.connection import bounded_connection
 from features.errors import UnknownParty
 
-_NEEDED: Final = ("customers", "parties", "statements")
-_OPTIONAL: Final = ("loans", "facilities")
-
 
 @dataclass(frozen=True, slots=True)
 class Relationship:
@@ -92,7 +89,6 @@ def group_view(canonical: Path, party_id: str, companies: Collection[str], as_of
         UnknownParty: none of the companies knows it.
     """
     parameters: dict[str, Any] = {"party": party_id, "companies": sorted(companies), "as_of": as_of}
-    there = [*_NEEDED, *(name for name in _OPTIONAL if any((canonical / name).glob("*.parquet")))]
     with bounded_connection() as connection:
         connection.execute(
             _SEEN_SQL,
@@ -106,23 +102,18 @@ def group_view(canonical: Path, party_id: str, companies: Collection[str], as_of
         last = {"as_of": as_of, "statements": f"{canonical}/statements/*.parquet"}
         connection.execute(_LAST_STATEMENTS_SQL, last)
         exposures = [Exposure(*row) for row in _rows(connection, _EXPOSURES_SQL)]
-        loans = [
-            HeldLoan(*row)
-            for row in (
-                _rows(connection, _LOANS_SQL, as_of=as_of, loans=f"{canonical}/loans/*.parquet")
-                if "loans" in there
-                else ()
-            )
-        ]
-        limits = [
-            HeldLimit(*row)
-            for row in (
-                _rows(connection, _LIMITS_SQL, as_of=as_of, facilities=f"{canonical}/facilities/*.parquet")
-                if "facilities" in there
-                else ()
-            )
-        ]
+        loans = [HeldLoan(*row) for row in _rows_of(connection, canonical, "loans", _LOANS_SQL, as_of)]
+        limits = [HeldLimit(*row) for row in _rows_of(connection, canonical, "facilities", _LIMITS_SQL, as_of)]
     return GroupView(party_id, as_of, tuple(relationships), tuple(loans), tuple(limits), tuple(exposures))
+
+
+def _rows_of(
+    connection: duckdb.DuckDBPyConnection, canonical: Path, table: str, sql: str, as_of: datetime
+) -> list[tuple[Any, ...]]:
+    """Rows of a table that may not have been delivered; then there are none."""
+    if not any((canonical / table).glob("*.parquet")):
+        return []
+    return _rows(connection, sql, **{"as_of": as_of, table: f"{canonical}/{table}/*.parquet"})
 
 
 def _rows(connection: duckdb.DuckDBPyConnection, sql: str, **parameters: Any) -> list[tuple[Any, ...]]:
@@ -144,16 +135,19 @@ QUALIFY row_number() OVER (
 ) = 1 AND (list_contains($companies, legal_entity) OR share_within_group_consent)
 """
 
-_LAST_STATEMENTS_SQL: Final = """
-CREATE TEMP TABLE last_statements AS
-SELECT legal_entity, customer_id, loan_id, statement_balance, days_past_due, currency, event_timestamp
-FROM read_parquet($statements)
+_LAST_SQL: Final = """
+SELECT * FROM read_parquet(${table})
 SEMI JOIN seen USING (legal_entity, customer_id)
 WHERE event_timestamp <= $as_of AND created_timestamp <= $as_of
   AND (superseded_at IS NULL OR superseded_at > $as_of)
 QUALIFY row_number() OVER (
-    PARTITION BY legal_entity, loan_id ORDER BY event_timestamp DESC, created_timestamp DESC
+    PARTITION BY legal_entity, {key} ORDER BY event_timestamp DESC, created_timestamp DESC
 ) = 1
+"""
+"""The last row of each key of a table that was known by then, of the customers in sight."""
+
+_LAST_STATEMENTS_SQL: Final = f"""
+CREATE TEMP TABLE last_statements AS {_LAST_SQL.format(table="statements", key="loan_id")}
 """
 
 _EXPOSURES_SQL: Final = """
@@ -164,32 +158,18 @@ GROUP BY legal_entity, currency
 ORDER BY legal_entity, currency
 """
 
-_LOANS_SQL: Final = """
+_LOANS_SQL: Final = f"""
 SELECT
     loans.legal_entity, loans.loan_id, loans.product, loans.principal, loans.currency, loans.rate_per_annum,
     loans.status, loans.five_class_grade, last.statement_balance, last.days_past_due, last.event_timestamp
-FROM (
-    SELECT * FROM read_parquet($loans)
-    SEMI JOIN seen USING (legal_entity, customer_id)
-    WHERE event_timestamp <= $as_of AND created_timestamp <= $as_of
-      AND (superseded_at IS NULL OR superseded_at > $as_of)
-    QUALIFY row_number() OVER (
-        PARTITION BY legal_entity, loan_id ORDER BY event_timestamp DESC, created_timestamp DESC
-    ) = 1
-) AS loans
+FROM ({_LAST_SQL.format(table="loans", key="loan_id")}) AS loans
 LEFT JOIN last_statements AS last USING (legal_entity, loan_id)
 WHERE loans.status <> 'settled'
 ORDER BY loans.legal_entity, loans.loan_id
-"""
+"""  # noqa: S608 - of our own texts
 
-_LIMITS_SQL: Final = """
+_LIMITS_SQL: Final = f"""
 SELECT legal_entity, facility_id, product, credit_limit, currency, event_timestamp
-FROM read_parquet($facilities)
-SEMI JOIN seen USING (legal_entity, customer_id)
-WHERE event_timestamp <= $as_of AND created_timestamp <= $as_of
-  AND (superseded_at IS NULL OR superseded_at > $as_of)
-QUALIFY row_number() OVER (
-    PARTITION BY legal_entity, facility_id ORDER BY event_timestamp DESC, created_timestamp DESC
-) = 1
+FROM ({_LAST_SQL.format(table="facilities", key="facility_id")})
 ORDER BY legal_entity, facility_id
-"""
+"""  # noqa: S608 - of our own texts

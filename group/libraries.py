@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from group.log_masking import mask_logs
+
 _SWITCHES: Final = {
     # A group's customers are nobody else's business.
     "DO_NOT_TRACK": "1",
@@ -35,8 +37,9 @@ def switch_libraries() -> None:
 
 
 def prepare_libraries() -> None:
-    """Set the switches for a process of ours, which shows nobody what libraries warn of."""
+    """Set the switches for a process of ours, which shows nobody what libraries warn of, nor anybody's numbers."""
     switch_libraries()
+    mask_logs()
     if not sys.warnoptions:
         # What libraries warn of is for those who maintain this code; the tests show it.
         warnings.simplefilter("ignore")

@@ -46,6 +46,12 @@ class Settings(BaseSettings):
         "",
         description="HOST:PORT of a Ray cluster or 'auto' (RAY_ADDRESS is honoured too); empty to start Ray here",
     )
+    identity_key: SecretStr | None = Field(
+        None,
+        min_length=32,
+        description="a secret of at least 32 characters, never changed: identity and phone numbers of deliveries are "
+        "kept as keyed hashes by it; empty where deliveries hold such tokens already",
+    )
     rejected_share_limit: float = Field(
         0.01, ge=0, le=1, description="a share from 0 to 1; a load that rejects more of a table's rows fails"
     )

@@ -5,17 +5,17 @@ same call goes on with the same workflow, and other data or other code begin a n
 """
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from itertools import count
 from typing import Final, Literal
 
-from dbos import DBOS, DBOSConfig, SetWorkflowID, WorkflowHandle
-from dbos._serialization import DBOSPortableJSONSerializer
+from dbos import DBOS, SetWorkflowID, WorkflowHandle
 
 from features import apply_definitions, canonical_state, complete_pushes, open_store, plus_months
+from group.durable import durable
 from group.errors import InputError
 from group.settings import Settings
 from pipelines.jobs.features import compute_features, loaded_views
@@ -25,7 +25,6 @@ from pipelines.workspace import Workspace
 
 Step = Literal["day", "week", "month"]
 
-_NAME: Final = "jinkong"
 _DAYS: Final = {"day": 1, "week": 7}
 _UNFINISHED: Final = ("PENDING", "ENQUEUED", "CANCELLED")
 _MOST: Final = 4_000
@@ -121,23 +120,12 @@ def _one_instant(named: str, instant: str) -> list[int]:
     return [found.files, found.files_computed]
 
 
-@contextmanager
-def _durable(settings: Settings) -> Iterator[None]:
-    url = settings.database_url
-    database = url if url.startswith("postgresql") else f"sqlite:///{settings.home.absolute() / 'dbos.db'}"
-    options: DBOSConfig = {
-        "name": _NAME,
-        "system_database_url": database,
-        # The default would pickle.
-        "serializer": DBOSPortableJSONSerializer(),
-        "log_level": "ERROR",
-        "application_version": hashlib.sha256(fingerprint(code=("features", "group")).encode()).hexdigest()[:16],
+def _durable(settings: Settings) -> AbstractContextManager[None]:
+    return durable(
+        settings,
+        name="jinkong",
+        file="dbos.db",
+        version=hashlib.sha256(fingerprint(code=("features", "group")).encode()).hexdigest()[:16],
         # Another process each time: what was cut off goes on when it is asked for, not with whatever runs next.
-        "executor_id": f"backfill-{datetime.now(UTC):%Y%m%d%H%M%S%f}",
-    }
-    DBOS(config=options)
-    DBOS.launch()
-    try:
-        yield
-    finally:
-        DBOS.destroy()
+        executor=f"backfill-{datetime.now(UTC):%Y%m%d%H%M%S%f}",
+    )

@@ -114,7 +114,7 @@ def data(
     """Load raw tables through their contracts, bad rows to quarantine with the reason; link customers to parties."""
     with starting():
         from features import preview
-        from pipelines.jobs.data import load_data
+        from pipelines.jobs.data import identity_tokens, load_data
         from pipelines.jobs.identity import link_customers
         from pipelines.told import tell_data, tell_identity, tell_preview
 
@@ -122,7 +122,8 @@ def data(
     if dry_run or mapping is not None or source is SourceName.database:
         foreign = _foreign_source(source, path, url, mapping, observed_until, horizon_months)
         if dry_run:
-            tell_preview(console(), preview(foreign, examples=_EXAMPLES, now=datetime.now(UTC)))
+            tokens = identity_tokens(settings)
+            tell_preview(console(), preview(foreign, examples=_EXAMPLES, now=datetime.now(UTC), tokens=tokens))
             return
         chosen: Source = foreign
     else:

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Path, Request, Security
 
 from group.database import reading
 from serving.callers import allowed, backend_of, problems
-from serving.decisions import PRECREDIT_DECIDED, Recorded, recorded, replay
+from serving.decisions import ID_PATTERN, PRECREDIT_DECIDED, Recorded, recorded, replay
 from serving.messages import DecisionReply, ModelName, PolicyName, PreCreditDecided, ReasonReply, ReplayReply
 from serving.problems import ApiError
 from serving.scorer import Scorer
@@ -23,7 +23,7 @@ Reader = Annotated[Caller, Security(allowed, scopes=["decisions:read"])]
 DecisionId = Annotated[
     str,
     Path(
-        pattern=r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}(-[0-9]{1,5})?$",
+        pattern=f"^{ID_PATTERN}(-[0-9]{{1,5}})?$",
         description="as the score was answered with",
         examples=["0198c2c3-8f7e-7d0e-9a53-6a1a4e1d2f10"],
     ),

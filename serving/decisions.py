@@ -21,6 +21,9 @@ SCORE_GIVEN: Final = "score.given"
 SCORES_GIVEN: Final = "scores.given"
 PRECREDIT_DECIDED: Final = "precredit.decided"
 
+ID_PATTERN: Final = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
+"""What ``new_decision_id`` gives."""
+
 _ID_LENGTH: Final = 36
 
 

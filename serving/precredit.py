@@ -14,7 +14,7 @@ from group.audit import AuditEvent, append, hold
 from group.database import reading
 from group.errors import JinkongError
 from serving.callers import allowed, backend_of, problems, require_company
-from serving.decisions import PRECREDIT_DECIDED, assessed, new_decision_id, precredit_payload
+from serving.decisions import ID_PATTERN, PRECREDIT_DECIDED, assessed, new_decision_id, precredit_payload
 from serving.messages import (
     Acceptance,
     ModelName,
@@ -50,7 +50,7 @@ Asker = Annotated[Caller, Security(allowed, scopes=["precredit:write"])]
 OfferId = Annotated[
     str,
     Path(
-        pattern=r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$",
+        pattern=f"^{ID_PATTERN}$",
         description="as the decision was answered with",
         examples=["0198c2c3-8f7e-7d0e-9a53-6a1a4e1d2f10"],
     ),

@@ -13,6 +13,7 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
+from sqlalchemy import Engine
 
 from group.libraries import prepare_libraries
 
@@ -144,6 +145,15 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         return f"sqlite:///{tmp_path / 'state.db'}"
     url: str = request.getfixturevalue("postgresql_url")
     return url.replace("postgresql://", "postgresql+psycopg://")
+
+
+@pytest.fixture
+def engine(database_url: str) -> Iterator[Engine]:
+    """A database of each kind with this version's tables."""
+    from group.database import migrated
+
+    with migrated(database_url) as made:
+        yield made
 
 
 @pytest.fixture(scope="session")

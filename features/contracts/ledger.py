@@ -17,7 +17,9 @@ import polars as pl
 from group.files import write_text_whole
 
 _FILE: Final = "ledger.json"
-_RULES: Final = ("contracts/tables.py", "contracts/validation.py", "contracts/loading.py", "sources/files.py")
+_RULES: Final = (
+    "contracts/tables.py", "contracts/tokens.py", "contracts/validation.py", "contracts/loading.py", "sources/files.py",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

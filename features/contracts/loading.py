@@ -16,6 +16,7 @@ import polars as pl
 from features.contracts.corrections import PUSHED_SUFFIX, SUPERSEDED_AT, superseded_parts
 from features.contracts.ledger import Ledger, LoadedFile, content_hash, read_ledger, rules_hash, write_ledger
 from features.contracts.tables import CONTRACTS, INSTANT, REQUIRED_TABLES, TableContract
+from features.contracts.tokens import Tokens
 from features.contracts.validation import rules_broken, validate
 from features.errors import ContractBroken, UnreadableFile
 from features.sources.files import read_table, table_files
@@ -52,6 +53,7 @@ def load_tables(
     rejected_share_limit: float,
     progress: Callable[[str], None] = lambda _table: None,
     now: datetime | None = None,
+    tokens: Tokens | None = None,
 ) -> list[TableLoad]:
     """Load every table found in ``raw`` and return one line a table, in the contracts' order.
 
@@ -68,6 +70,7 @@ def load_tables(
         rejected_share_limit: the largest share of a table's rows that may be rejected.
         progress: is told each table once it is read.
         now: what lies after it is in the future; the clock's time if left out.
+        tokens: what becomes of identity and phone numbers; left out, there must be none.
 
     Raises:
         UnreadableFile: a file cannot be read, or changed while it was.
@@ -84,7 +87,7 @@ def load_tables(
     for left in canonical.glob(".staging-*"):
         shutil.rmtree(left)  # of a load that was killed
     with tempfile.TemporaryDirectory(dir=_made(canonical), prefix=".staging-") as folder:
-        load = _Load(canonical, Path(folder), quarantine, now or datetime.now(UTC))
+        load = _Load(canonical, Path(folder), quarantine, now or datetime.now(UTC), tokens or Tokens(None))
         for name, contract in CONTRACTS.items():
             if files[name]:
                 load.table(contract, files[name])
@@ -108,6 +111,7 @@ class _Load:
     staging: Path
     quarantine: Path
     now: datetime
+    tokens: Tokens
     before: Ledger = field(init=False)
     after: Ledger = field(default_factory=dict)
     staged: dict[tuple[str, str], Path] = field(default_factory=dict)
@@ -171,9 +175,8 @@ class _Load:
             self.after[place] = entry
             self.reused[contract.name] += 1
             return
-        verdict = validate(
-            read_table(path), contract, path.name, known_customers=self.known_customers, now=self.now
-        )  # fmt: skip
+        rows = self.tokens.of(contract.name, read_table(path), path.name)
+        verdict = validate(rows, contract, path.name, known_customers=self.known_customers, now=self.now)
         if content_hash(path) != digest:
             raise UnreadableFile(f"{path} changed while it was loaded; load again once it is delivered whole.")
         # By time, so that a query of a window of days leaves most row groups unread.
@@ -187,7 +190,7 @@ class _Load:
             file=path.name,
             sha256=digest,
             part_sha256=content_hash(staged),
-            rules=rules_hash(),
+            rules=self._rules(),
             known=known,
             rows_read=len(kept) + verdict.rows_rejected,
             rows_kept=len(kept),
@@ -200,9 +203,12 @@ class _Load:
 
     def _is_still_good(self, entry: LoadedFile, digest: str, known: str) -> bool:
         place = (entry.table, entry.part)
-        if (entry.sha256, entry.rules) != (digest, rules_hash()) or not self._final(place).is_file():
+        if (entry.sha256, entry.rules) != (digest, self._rules()) or not self._final(place).is_file():
             return False
         return entry.rejected_for_now == 0 and (entry.known == known or self._all_known(place))
+
+    def _rules(self) -> str:
+        return f"{rules_hash()}{self.tokens.fingerprint}"
 
     def _all_known(self, place: tuple[str, str]) -> bool:
         """Whether no customer of the part was lost since."""

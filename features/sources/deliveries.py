@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from features.contracts import CONTRACTS, TableLoad
+from features.contracts.tokens import Tokens
 from features.errors import UnknownSource
 from features.sources.files import table_files
 from features.sources.manifest import Manifest
@@ -30,13 +31,14 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class Landing:
-    """Where a source may write: raw tables, ground truth, rejected rows; and what limits it."""
+    """Where a source may write: raw tables, ground truth, rejected rows; what limits it, and what numbers become."""
 
     raw: Path
     truth: Path
     quarantine: Path
     rejected_share_limit: float
     threads: int
+    tokens: Tokens
 
 
 class Source(Protocol):

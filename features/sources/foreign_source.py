@@ -9,6 +9,7 @@ import polars as pl
 
 from features.contracts.loading import TableLoad
 from features.contracts.tables import CONTRACTS
+from features.contracts.tokens import Tokens
 from features.contracts.validation import rules_broken, validate
 from features.errors import UnusableMapping
 from features.sources.deliveries import Delivery, Landing
@@ -42,7 +43,8 @@ class ForeignSource:
             folder = landing.raw / table
             folder.mkdir(parents=True, exist_ok=True)
             for part, rows, _ in self.mapped(table):
-                rows.write_parquet(folder / f"{part}.parquet", compression="snappy")
+                kept = landing.tokens.of(table, rows, part)
+                kept.write_parquet(folder / f"{part}.parquet", compression="snappy")
             progress(1)
         return Delivery(landing.raw, Manifest(self.name, self.observed_until, self.horizon_months))
 
@@ -78,13 +80,14 @@ class TablePreview:
     unused: tuple[str, ...]
 
 
-def preview(source: ForeignSource, *, examples: int, now: datetime) -> list[TablePreview]:
+def preview(source: ForeignSource, *, examples: int, now: datetime, tokens: Tokens | None = None) -> list[TablePreview]:
     """Hold every table against its contract and keep nothing.
 
     Args:
         source: the foreign tables.
         examples: how many rejections of each table to show.
         now: what lies after it is in the future.
+        tokens: what becomes of identity and phone numbers; left out, there must be none.
     """
     known: pl.DataFrame | None = None
     found = []
@@ -95,7 +98,8 @@ def preview(source: ForeignSource, *, examples: int, now: datetime) -> list[Tabl
         unused: dict[str, None] = {}
         customers: list[pl.DataFrame] = []
         for part, rows, left in source.mapped(table):
-            verdict = validate(rows, contract, part, known_customers=known, now=now)
+            tokenised = (tokens or Tokens(None)).of(table, rows, part)
+            verdict = validate(tokenised, contract, part, known_customers=known, now=now)
             read += len(rows)
             kept += len(verdict.kept)
             rejected += verdict.rows_rejected

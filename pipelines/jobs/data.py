@@ -14,6 +14,7 @@ from features import (
     table_files,
     write_report,
 )
+from features.contracts.tokens import Tokens
 from group.settings import Settings
 from pipelines.progress import Reporter
 from pipelines.steps import StepRecord, fingerprint, run_step
@@ -32,7 +33,10 @@ def load_data(settings: Settings, source: Source, reporter: Reporter, *, again: 
     """
     workspace = Workspace.of(settings)
     with reporter.bar(f"{source.name}: looking for changes", None):
-        wanted = fingerprint(source.identity(), settings.rejected_share_limit, code=("features", "group"))
+        tokens = identity_tokens(settings)
+        wanted = fingerprint(
+            source.identity(), settings.rejected_share_limit, tokens.fingerprint, code=("features", "group")
+        )
 
     def work() -> dict[str, Any]:
         # Another source's tables take the place of these only once they are whole: a path mistyped must not cost any.
@@ -43,7 +47,9 @@ def load_data(settings: Settings, source: Source, reporter: Reporter, *, again: 
         for folder in (place.raw, place.truth):
             shutil.rmtree(folder, ignore_errors=True)
         place.quarantine.mkdir(parents=True, exist_ok=True)
-        landing = Landing(place.raw, place.truth, place.quarantine, settings.rejected_share_limit, settings.threads)
+        landing = Landing(
+            place.raw, place.truth, place.quarantine, settings.rejected_share_limit, settings.threads, tokens
+        )
         with reporter.bar(f"{source.name}: delivering", source.work) as advance:
             delivery = source.deliver(landing, advance)
         found = sum(1 for table in CONTRACTS if table_files(delivery.raw, table))
@@ -54,6 +60,7 @@ def load_data(settings: Settings, source: Source, reporter: Reporter, *, again: 
                 place.quarantine,
                 rejected_share_limit=settings.rejected_share_limit,
                 progress=lambda _table: advance(1),
+                tokens=tokens,
             )
         delivery.manifest.write(place.data)
         loads = [*delivery.loads, *loads]
@@ -76,6 +83,11 @@ def load_data(settings: Settings, source: Source, reporter: Reporter, *, again: 
     return run_step(
         workspace, STEP, wanted, work, still_there=lambda: parts_are_there(workspace.canonical), again=again
     )
+
+
+def identity_tokens(settings: Settings) -> Tokens:
+    """What becomes of identity and phone numbers by the settings."""
+    return Tokens(settings.identity_key.get_secret_value() if settings.identity_key else None)
 
 
 def _take_in(arriving: Workspace, workspace: Workspace) -> None:

@@ -16,7 +16,7 @@ from starlette.concurrency import run_in_threadpool
 from group.database import reading
 from serving.backend import Backend
 from serving.callers import allowed, backend_of, problems, require_company
-from serving.decisions import new_decision_id
+from serving.decisions import ID_PATTERN, new_decision_id
 from serving.formats import FORMATS, PARQUET
 from serving.jobs.kept import (
     CANCELLED,
@@ -45,7 +45,7 @@ Scorer = Annotated[Caller, Security(allowed, scopes=["scores:batch"])]
 JobId = Annotated[
     str,
     Path(
-        pattern=r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$",
+        pattern=f"^{ID_PATTERN}$",
         description="as the job was answered with",
         examples=["0198c2c3-8f7e-7d0e-9a53-6a1a4e1d2f10"],
     ),

@@ -7,8 +7,7 @@ one goes on with, from the part that was not done.
 import logging
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from typing import Final
 
@@ -18,13 +17,13 @@ from group.libraries import prepare_libraries
 prepare_libraries()
 
 import ray  # noqa: E402
-from dbos import DBOS, DBOSConfig, SetWorkflowID  # noqa: E402
-from dbos._serialization import DBOSPortableJSONSerializer  # noqa: E402
+from dbos import DBOS, SetWorkflowID  # noqa: E402
 from filelock import FileLock, Timeout  # noqa: E402
 from sqlalchemy import Engine  # noqa: E402
 
 from group.audit import AuditEvent, append  # noqa: E402
 from group.database import migrated  # noqa: E402
+from group.durable import durable  # noqa: E402
 from group.errors import JinkongError  # noqa: E402
 from group.settings import Settings, load_settings  # noqa: E402
 from serving.jobs.kept import (  # noqa: E402
@@ -43,7 +42,6 @@ from training import champion, model_version, ray_session  # noqa: E402
 JOB_DONE: Final = "scores.job_done"
 
 _LOG: Final = logging.getLogger("jinkong.jobs")
-_NAME: Final = "jinkong-jobs"
 _IDLE_SECONDS: Final = 20.0
 """How long a runner that has nothing to do stays, with its Ray, for the next job."""
 
@@ -77,7 +75,8 @@ def main() -> int:
 def _run(settings: Settings) -> None:
     with migrated(settings.state_url) as engine, ExitStack() as sessions:
         _Runner.settings, _Runner.engine, _Runner.sessions = settings, engine, sessions
-        with _durable(settings):
+        # Always the same executor: what a runner left undone is the next one's.
+        with durable(settings, name="jinkong-jobs", file="jobs.db", version="1", executor="runner"):
             idle_since = time.monotonic()
             while time.monotonic() - idle_since < _IDLE_SECONDS:
                 with engine.connect() as connection:
@@ -190,27 +189,6 @@ def _end(job_id: str, state: str, error: str | None) -> None:
     if job is not None:
         _change(job_id, state=state, error=error, ended_at=datetime.now(UTC))
         clear(_Runner.settings, job)
-
-
-@contextmanager
-def _durable(settings: Settings) -> Iterator[None]:
-    url = settings.database_url
-    options: DBOSConfig = {
-        "name": _NAME,
-        "system_database_url": url if url.startswith("postgresql") else f"sqlite:///{settings.home.absolute()}/jobs.db",
-        # The default would pickle.
-        "serializer": DBOSPortableJSONSerializer(),
-        "log_level": "ERROR",
-        "application_version": "1",
-        # Always the same: what a runner left undone is the next one's.
-        "executor_id": "runner",
-    }
-    DBOS(config=options)
-    DBOS.launch()
-    try:
-        yield
-    finally:
-        DBOS.destroy()
 
 
 if __name__ == "__main__":

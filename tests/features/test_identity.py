@@ -1,7 +1,6 @@
 """Parties: certain links first, then likely ones, and what officers ruled above both."""
 
 import json
-from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -25,7 +24,6 @@ from features.identity.rulings import (
     rulings_in_force,
 )
 from group import audit
-from group.database import migrate, open_database
 from pipelines.workspace import Workspace
 from tests.features.tables import JOINED, a_customer, write
 
@@ -185,14 +183,6 @@ def test_accuracy_counts_pairs() -> None:
     accuracy = link_accuracy(found, truth)
     assert (accuracy.true_pairs, accuracy.found_pairs, accuracy.correct_pairs) == (3, 2, 1)
     assert (accuracy.precision, accuracy.recall) == (0.5, 1 / 3)
-
-
-@pytest.fixture
-def engine(database_url: str) -> Iterator[Engine]:
-    opened = open_database(database_url)
-    migrate(opened)
-    yield opened
-    opened.dispose()
 
 
 NOW = datetime(2025, 3, 1, tzinfo=UTC)

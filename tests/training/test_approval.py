@@ -1,6 +1,5 @@
 """Who may become champion: one test for each hard limit, the second person, the audit log, the way back."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -41,14 +40,6 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     migrate(engine)
     engine.dispose()
     return settings
-
-
-@pytest.fixture
-def engine(database_url: str) -> Iterator[Engine]:
-    opened = open_database(database_url)
-    migrate(opened)
-    yield opened
-    opened.dispose()
 
 
 def registered(

@@ -1,7 +1,6 @@
 """Pre-credit: what a policy can say, what it decides, and offers that are accepted once."""
 
 import threading
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -13,7 +12,6 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine, func, select
 
 from group.audit import GROUP, find, hold, verify
-from group.database import migrate, open_database
 from training.scale import MASTER_SCALE
 from workflow.errors import NoPolicy, OfferClosed, UnknownProduct, WrongPolicy
 from workflow.pre_credit import (
@@ -164,14 +162,6 @@ def test_a_product_that_the_company_does_not_offer_names_those_that_it_does() ->
         POLICY.product("consumer", "instalment_loan")
     with pytest.raises(UnknownProduct, match="it offers nothing"):
         POLICY.product("guarantee", "instalment_loan")
-
-
-@pytest.fixture
-def engine(database_url: str) -> Iterator[Engine]:
-    made = open_database(database_url)
-    migrate(made)
-    yield made
-    made.dispose()
 
 
 def test_the_policy_released_last_is_in_force_and_the_earlier_ones_stay(engine: Engine) -> None:
