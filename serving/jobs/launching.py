@@ -1,6 +1,7 @@
 """Sees to it that somebody runs the jobs of this home."""
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -48,7 +49,8 @@ class JobRunner:
         """End the runner that we began; what it has not finished goes on with the next one."""
         with self._lock:
             if self._process is not None and self._process.poll() is None:
-                self._process.terminate()
+                # Not SIGTERM, at which Ray dies on the spot, with pages of its insides in the log.
+                self._process.send_signal(signal.SIGINT)
                 try:
                     self._process.wait(timeout=10)
                 except subprocess.TimeoutExpired:

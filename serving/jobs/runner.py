@@ -5,6 +5,8 @@ one goes on with, from the part that was not done.
 """
 
 import logging
+import os
+import signal
 import sys
 import time
 from contextlib import ExitStack
@@ -59,6 +61,8 @@ class _Runner:
 
 def main() -> int:
     """Run what is queued, and end once nothing has been for a while. Another runner of the home ends this one."""
+    # Everything that has to last is on disk: there is nothing to put in order, and what runs would not end by itself.
+    signal.signal(signal.SIGINT, lambda *_: os._exit(0))
     settings = load_settings()
     logging.basicConfig(stream=sys.stderr, format="%(asctime)s %(name)s %(message)s")
     folder = settings.home.absolute() / "jobs"

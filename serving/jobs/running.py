@@ -91,7 +91,7 @@ def _scored_on_ray(settings: Settings, asked: Path, registered: RegisteredModel,
         fn_constructor_args=(settings, registered, legal_entity),
         batch_size=_ROWS_AT_ONCE,
         batch_format="pyarrow",
-        concurrency=(1, settings.threads),
+        compute=ray.data.ActorPoolStrategy(min_size=1, max_size=settings.threads),
         num_cpus=1,
     )
     # Blocks come as they are done.

@@ -187,3 +187,4 @@ def test_a_job_whose_runner_is_killed_goes_on_with_the_next_server(home_with_dat
         assert len(result(client, job)) == last["rows"]
     log = (Path(home_with_data.home) / "jobs" / "runner.log").read_text()
     assert "Traceback" not in log
+    assert "SIGTERM" not in log
