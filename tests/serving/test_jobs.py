@@ -19,7 +19,6 @@ from group.database import open_database
 from group.settings import Settings
 from serving.jobs.launching import JobRunner
 from tests.serving.calling import calling, signed_in
-from tests.serving.homes import copied_home
 
 pytestmark = pytest.mark.long
 
@@ -29,15 +28,9 @@ CSV = {"content-type": "text/csv"}
 CREDIT = {"legal_entity": "credit"}
 
 
-@pytest.fixture(scope="module")
-def served_home(trained_settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    return copied_home(trained_settings, tmp_path_factory.mktemp("jobs") / "home", with_data=True)
-
-
-@pytest.fixture(scope="module")
-def client(served_home: Settings) -> Iterator[TestClient]:
-    """Of one server, whose runner stays for the next test."""
-    with calling(served_home) as made:
+@pytest.fixture
+def client(home_with_data: Settings) -> Iterator[TestClient]:
+    with calling(home_with_data) as made:
         yield made
 
 
@@ -60,42 +53,6 @@ def result(client: TestClient, job: str) -> pl.DataFrame:
     reply = client.get(f"/v1/jobs/{job}/result")
     assert reply.status_code == 200, reply.text
     return pl.read_parquet(io.BytesIO(reply.content))
-
-
-def test_all_parties_of_a_company_are_scored_as_single_requests_score_them(
-    client: TestClient, known_parties: pl.DataFrame, served_home: Settings
-) -> None:
-    job = begun(client)
-    said = ended(client, job)
-    assert said[0]["state"] == "queued"
-    last = said[-1]
-    assert last["state"] == "done", last
-    assert last["rows"] == last["rows_done"] > 100
-    table = result(client, job)
-    assert table["row"].to_list() == list(range(last["rows"]))
-    assert table["party_id"].is_sorted()
-    known = set(known_parties.filter(legal_entity="credit")["party_id"])
-    assert set(table["party_id"]) >= known
-    assert last["rows_failed"] == table["error"].is_not_null().sum() == len(table) - len(known)
-    for row in table.filter(pl.col("error").is_null())[:: len(table) // 5].to_dicts():
-        single = client.post("/v1/score", json=CREDIT | {"party_id": row["party_id"]}).json()
-        assert (row["probability"], row["score"], row["grade"]) == (
-            single["probability"], single["score"], single["grade"],
-        )  # fmt: skip
-        assert row["reasons"] == single["reasons"]
-    engine = open_database(served_home.state_url)
-    with engine.connect() as connection:
-        [record] = find(connection, "credit", job)
-    assert json.loads(record.payload)["result_sha256"] == last["result_sha256"]
-    assert verify(engine) is None
-    engine.dispose()
-    # Nothing of what was sent or half done is left, nor of a job that is cancelled in the middle.
-    assert files_of(served_home, job, {"result.parquet"})
-    cancelled = begun(client)
-    wait_while(client, cancelled, "queued")
-    assert client.post(f"/v1/jobs/{cancelled}/cancel").json()["state"] == "cancelled"
-    assert files_of(served_home, cancelled, set())
-    assert client.get(f"/v1/jobs/{cancelled}").json()["state"] == "cancelled"
 
 
 def files_of(settings: Settings, job: str, wanted: set[str]) -> bool:
@@ -172,7 +129,9 @@ def test_a_cancelled_job_ends_and_another_companys_is_not_found(
         assert (other.status_code, other.json()["code"]) == (415, "unsupported_media_type")
 
 
-def test_a_job_whose_runner_is_killed_goes_on_with_the_next_server(home_with_data: Settings) -> None:
+def test_all_parties_are_scored_as_single_requests_score_them_though_the_runner_is_killed(
+    home_with_data: Settings, known_parties: pl.DataFrame
+) -> None:
     with calling(home_with_data) as client:
         job = begun(client)
         runner = client.app.state.backend.jobs._process  # type: ignore[attr-defined]
@@ -184,7 +143,30 @@ def test_a_job_whose_runner_is_killed_goes_on_with_the_next_server(home_with_dat
     with calling(home_with_data) as client:
         last = ended(client, job)[-1]
         assert last["state"] == "done", last
-        assert len(result(client, job)) == last["rows"]
+        table = result(client, job)
+        assert last["rows"] == last["rows_done"] == len(table) > 1_000
+        assert table["row"].to_list() == list(range(last["rows"]))
+        assert table["party_id"].is_sorted()
+        known = set(known_parties.filter(legal_entity="credit")["party_id"])
+        assert set(table["party_id"]) >= known
+        assert last["rows_failed"] == table["error"].is_not_null().sum() == len(table) - len(known)
+        for row in table.filter(pl.col("error").is_null())[:: len(table) // 5].to_dicts():
+            single = client.post("/v1/score", json=CREDIT | {"party_id": row["party_id"]}).json()
+            for name in ("probability", "score", "grade", "reasons"):
+                assert row[name] == single[name]
+        # Nothing of what was half done is left, nor of a job that is cancelled in the middle.
+        assert files_of(home_with_data, job, {"result.parquet"})
+        cancelled = begun(client)
+        wait_while(client, cancelled, "queued")
+        assert client.post(f"/v1/jobs/{cancelled}/cancel").json()["state"] == "cancelled"
+        assert files_of(home_with_data, cancelled, set())
+        assert client.get(f"/v1/jobs/{cancelled}").json()["state"] == "cancelled"
+    engine = open_database(home_with_data.state_url)
+    with engine.connect() as connection:
+        [record] = find(connection, "credit", job)
+    assert json.loads(record.payload)["result_sha256"] == last["result_sha256"]
+    assert verify(engine) is None
+    engine.dispose()
     log = (Path(home_with_data.home) / "jobs" / "runner.log").read_text()
     assert "Traceback" not in log
     assert "SIGTERM" not in log
