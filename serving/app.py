@@ -1,4 +1,4 @@
-"""The HTTP API: scores, health, readiness, metrics."""
+"""The HTTP API: every router, and health, readiness and metrics."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -30,9 +30,12 @@ from serving.tokens import Caller, tokens_of
 from serving.whitelists import whitelists
 
 _DESCRIPTION: Final = """
-Scores of the group's customers. A company names itself in each request and sees what it may: its own data of a party,
-and other companies' where the customer consented to sharing within the group. Every score is in the audit log, with
-the features and the model it rests on, before it is answered.
+Scores, pre-credit, whitelists and customers of the group. A company names itself in each request and sees what it may:
+its own data of a party, and other companies' where the customer consented to sharing within the group.
+
+Every decision is in the audit log, with the features, the model and the rules it rests on, before it is answered, and
+can be replayed. A POST that changes something takes an `Idempotency-Key`: a retry gets the first answer again. Errors
+are problem+json (RFC 9457) with a stable `code`. Lists come in pages; `next_cursor` asks for the next.
 """
 
 
