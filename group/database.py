@@ -32,7 +32,7 @@ from group.errors import Unavailable
 
 _MIGRATIONS: Final = Path(__file__).parent / "migrations"
 _READS_ONLY: Final = "jinkong_reads_only"
-_CHECKPOINT_SECONDS: Final = 4.0
+_CHECKPOINT_SECONDS: Final = 0.25
 _MOST_AHEAD: Final = 8_192
 _ACTS_FOR: Final = "jinkong.legal_entities"
 

@@ -52,3 +52,18 @@ def hushed() -> Iterator[None]:
     with warnings.catch_warnings(), contextlib.redirect_stdout(silence), contextlib.redirect_stderr(silence):
         warnings.simplefilter("ignore")
         yield
+
+
+@contextlib.contextmanager
+def hushed_natively() -> Iterator[None]:
+    """The same for libraries that write to standard error past Python. Whatever else writes there meanwhile is lost."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    try:
+        with Path(os.devnull).open("wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        with hushed():
+            yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)

@@ -16,7 +16,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from group.libraries import hushed
+from group.libraries import hushed_natively
 from training.model import Booster, ScoringModel
 
 Matrix = npt.NDArray[np.float64]
@@ -57,7 +57,7 @@ class CompiledBooster:
         text, library = Path(folder) / "booster.txt", Path(folder) / "booster.so"
         text.write_text(booster.model_to_string(num_iteration=-1))
         try:
-            with hushed():
+            with hushed_natively():
                 trees = treelite.frontend.load_lightgbm_model(str(text))
                 tl2cgen.export_lib(trees, toolchain=toolchain, libpath=library, params={"parallel_comp": _UNITS})
                 self._predictor = tl2cgen.Predictor(library, nthread=1)

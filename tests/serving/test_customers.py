@@ -1,5 +1,6 @@
 """GET /v1/customers: a party across the group, as far as the caller's companies may see it."""
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -11,7 +12,7 @@ from fastapi.testclient import TestClient
 from features.place import canonical_folder
 from group.entities import LEGAL_ENTITIES
 from group.settings import Settings
-from tests.serving.calling import signed_in
+from tests.serving.calling import calling, signed_in
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +32,19 @@ def owed(trained_settings: Settings) -> dict[tuple[str, str], Decimal]:
     last = last.unique(["legal_entity", "loan_id"], keep="last").filter(pl.col("statement_balance") > 0)
     sums = last.group_by("legal_entity", "customer_id").agg(pl.col("statement_balance").sum())
     return {(company, customer): amount for company, customer, amount in sums.iter_rows()}
+
+
+@pytest.fixture(scope="module")
+def api_settings(trained_settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """One for all tests here: the process that reads tables takes seconds to begin."""
+    state = tmp_path_factory.mktemp("customers") / "state.db"
+    return trained_settings.model_copy(update={"database_url": f"sqlite:///{state}"})
+
+
+@pytest.fixture(scope="module")
+def client(api_settings: Settings) -> Iterator[TestClient]:
+    with calling(api_settings) as made:
+        yield made
 
 
 def told_to(client: TestClient, settings: Settings, party: str, companies: list[str]) -> dict[str, Any] | None:

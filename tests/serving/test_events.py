@@ -14,19 +14,26 @@ from group.database import open_database
 from group.home import working_in
 from group.settings import Settings
 from tests.serving.calling import calling, signed_in
+from tests.serving.homes import copied_home
 
 pytestmark = pytest.mark.long
 
 KEY = {"Idempotency-Key": "these-events"}
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
+def home_with_data(trained_settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """One for all tests here: the process that pushes takes seconds to begin."""
+    return copied_home(trained_settings, tmp_path_factory.mktemp("events") / "home", with_data=True)
+
+
+@pytest.fixture(scope="module")
 def client(home_with_data: Settings) -> Iterator[TestClient]:
     with calling(home_with_data) as made:
         yield made
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def customer(home_with_data: Settings) -> dict[str, str]:
     """A customer of the consumer-finance company with its party."""
     folder = home_with_data.home / "data" / "canonical"

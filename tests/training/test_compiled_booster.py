@@ -33,13 +33,14 @@ def model() -> ScoringModel:
 
 @pytest.mark.parametrize("rows", [0, 1, 4_000, 4_001, 20_000])
 def test_it_answers_to_the_bit_what_lightgbm_answers_missing_values_and_categories_too(
-    model: ScoringModel, rows: int
+    model: ScoringModel, rows: int, capfd: pytest.CaptureFixture[str]
 ) -> None:
     random = np.random.default_rng(rows)
     asked = random.normal(size=(rows, COLUMNS)) * 10.0 ** random.integers(-3, 4, size=(rows, COLUMNS))
     asked[random.random(asked.shape) < 0.3] = np.nan
     asked[:, 6] = random.integers(-2, 12, rows)
     compiled = CompiledBooster(model.booster, threads=2)
+    assert capfd.readouterr().err == ""
     for raw in (True, False):
         assert np.array_equal(compiled.predict(asked, raw_score=raw), model.booster.predict(asked, raw_score=raw))
     with pytest.raises(ValueError, match="has 7 columns"):
