@@ -20,7 +20,8 @@ from serving.direct import DirectApi
 from serving.events import events
 from serving.jobs.routes import jobs
 from serving.limits import BodyLimit, Rates
-from serving.messages import Health, ModelName, Readiness
+from serving.messages.operations import Health, Readiness
+from serving.messages.scores import ModelName
 from serving.metrics import CONTENT_TYPE, Measured, Metrics
 from serving.precredit import precredit
 from serving.problems import ApiError, answer_with_problems

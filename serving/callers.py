@@ -10,7 +10,7 @@ from fastapi.security import OAuth2, SecurityScopes
 from group.roles import SCOPES
 from serving.backend import Backend
 from serving.limits import Rates
-from serving.messages import Problem
+from serving.messages.errors import Problem
 from serving.problems import MEDIA_TYPE, ApiError
 from serving.tokens import Caller, InvalidToken, Tokens
 

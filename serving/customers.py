@@ -14,7 +14,8 @@ from group.database import reading
 from group.settings import Settings
 from serving.aside import Interrupted
 from serving.callers import allowed, backend_of, problems
-from serving.messages import CustomerReply, GivenScoreReply, PreCreditOffer, ScoresReply
+from serving.messages.customers import CustomerReply, GivenScoreReply, ScoresReply
+from serving.messages.precredit import PreCreditOffer
 from serving.paging import Cursor, Limit, cursor_after, place_of
 from serving.party_scores import PartyScore, scores_of_party
 from serving.problems import ApiError

@@ -9,7 +9,9 @@ from fastapi import APIRouter, Path, Request, Security
 from group.database import reading
 from serving.callers import allowed, backend_of, problems
 from serving.decisions import ID_PATTERN, PRECREDIT_DECIDED, Recorded, recorded, replay
-from serving.messages import DecisionReply, ModelName, PolicyName, PreCreditDecided, ReasonReply, ReplayReply
+from serving.messages.decisions import DecisionReply, ReplayReply
+from serving.messages.precredit import PolicyName, PreCreditDecided
+from serving.messages.scores import ModelName, ReasonReply
 from serving.problems import ApiError
 from serving.scorer import Scorer
 from serving.scores import unavailable

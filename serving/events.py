@@ -18,7 +18,7 @@ from group.settings import Settings
 from serving.aside import Interrupted
 from serving.backend import Backend
 from serving.callers import allowed, backend_of, problems, require_company
-from serving.messages import EventsReply, EventsRequest
+from serving.messages.events import EventsReply, EventsRequest
 from serving.once import Answer, IdempotencyKey, Once, answered_before, carry_out
 from serving.problems import ApiError
 from serving.tokens import Caller

@@ -15,16 +15,15 @@ from group.database import reading
 from group.errors import JinkongError
 from serving.callers import allowed, backend_of, problems, require_company
 from serving.decisions import ID_PATTERN, PRECREDIT_DECIDED, assessed, new_decision_id, precredit_payload
-from serving.messages import (
+from serving.messages.precredit import (
     Acceptance,
-    ModelName,
     PolicyName,
     PreCreditOffer,
     PreCreditReply,
     PreCreditRequest,
-    ReasonReply,
     RuleReply,
 )
+from serving.messages.scores import ModelName, ReasonReply
 from serving.once import Answer, IdempotencyKey, Once, answered_before, carry_out
 from serving.party_scores import keep_scores, party_score
 from serving.problems import ApiError

@@ -12,7 +12,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
 
 from group.errors import JinkongError
-from serving.messages import Problem, WrongField
+from serving.messages.errors import Problem, WrongField
 
 MEDIA_TYPE: Final = "application/problem+json"
 

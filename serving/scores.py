@@ -16,17 +16,9 @@ from serving.callers import allowed, backend_of, caller_of, problems, require_co
 from serving.direct import json_body, overloaded, parsed
 from serving.formats import FORMATS, JSON, MOST_ROWS
 from serving.gathering import TooManyWaiting
-from serving.messages import (
-    MODEL_PATTERN,
-    PARTY_EXAMPLE,
-    BatchReply,
-    LegalEntityCode,
-    ModelName,
-    ModelReply,
-    ScoreReply,
-    ScoreRequest,
-    WrongField,
-)
+from serving.messages.errors import WrongField
+from serving.messages.fields import MODEL_PATTERN, PARTY_EXAMPLE, LegalEntityCode
+from serving.messages.scores import BatchReply, ModelName, ModelReply, ScoreReply, ScoreRequest
 from serving.metrics import Metrics
 from serving.problems import ApiError
 from serving.scorer import Scorer, WrongFeatureRow

@@ -28,7 +28,7 @@ from serving.decisions import (
     row_id,
 )
 from serving.gathering import Gatherer, WouldWait
-from serving.messages import ScoreRequest
+from serving.messages.scores import ScoreRequest
 from serving.party_scores import PartyScore, keep_scores, last_score, party_score
 from serving.scorer import Asked, Scored, Scorer
 

@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse
 
 from group.accounts import Account, AccountError, Kind, change_password, signed_in
 from serving.callers import TOKEN_PATH, allowed, backend_of, problems
-from serving.messages import AccountReply, NewPassword, SignInProblem, TokenReply
+from serving.messages.access import AccountReply, NewPassword, SignInProblem, TokenReply
 from serving.problems import ApiError
 from serving.tokens import Caller, Tokens
 

@@ -14,11 +14,11 @@ from group.database import migrated, reading
 from serving.aside import Interrupted
 from serving.callers import allowed, backend_of, problems, require_company
 from serving.events import push_once
-from serving.messages import (
+from serving.messages.fields import LegalEntityCode
+from serving.messages.whitelists import (
     ContactResult,
     FeedbackReply,
     FeedbackRequest,
-    LegalEntityCode,
     ListReply,
     ListsReply,
     OfferReply,

@@ -32,7 +32,8 @@ from serving.jobs.kept import (
     result_file,
     sent_file,
 )
-from serving.messages import MODEL_PATTERN, JobReply, JobsReply, LegalEntityCode
+from serving.messages.fields import MODEL_PATTERN, LegalEntityCode
+from serving.messages.jobs import JobReply, JobsReply
 from serving.once import Answer, IdempotencyKey, Once, carry_out
 from serving.paging import Cursor, Limit, cursor_after, place_of
 from serving.problems import ApiError

@@ -17,10 +17,14 @@ import uvloop
 
 @dataclass
 class Answers:
-    """Latencies in seconds of the answers by status."""
+    """Latencies in seconds of the answers by status, and of the successes how long they took once they were sent.
+
+    The two differ where the generator itself cannot keep up.
+    """
 
     seconds: float = 0.0
     latencies: dict[int, list[float]] = field(default_factory=dict)
+    from_sending: list[float] = field(default_factory=list)
 
     @property
     def good(self) -> list[float]:
@@ -67,6 +71,7 @@ class _Connection(asyncio.Protocol):
         self._answers = answers
         self._received = b""
         self._due = 0.0
+        self._sent = 0.0
         self.transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -76,6 +81,7 @@ class _Connection(asyncio.Protocol):
     def send(self, request: bytes, due: float) -> None:
         assert self.transport is not None
         self._due = due
+        self._sent = time.perf_counter()
         self.transport.write(request)
 
     def data_received(self, data: bytes) -> None:
@@ -90,7 +96,10 @@ class _Connection(asyncio.Protocol):
         if place >= 0 and len(body) < int(lower[place + 16 :].split(b"\r\n", 1)[0]):
             return
         self._received = b""
-        self._answers.latencies.setdefault(int(head[9:12]), []).append(time.perf_counter() - self._due)
+        now, status = time.perf_counter(), int(head[9:12])
+        self._answers.latencies.setdefault(status, []).append(now - self._due)
+        if status == 200:
+            self._answers.from_sending.append(now - self._sent)
         self._done.put_nowait(self)
 
     def connection_lost(self, error: Exception | None) -> None:

@@ -289,6 +289,7 @@ def overload(
         "answers": answers.counts(),
         "good_per_second": answers.per_second,
         "good_p99_ms": 1e3 * answers.quantile(0.99),
+        "good_p99_ms_from_sending": 1e3 * float(np.quantile(answers.from_sending, 0.99)),
         "p99_ms_right_after": 1e3 * again.quantile(0.99),
     }
 

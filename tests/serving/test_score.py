@@ -16,7 +16,7 @@ from group.entities import LEGAL_ENTITIES
 from group.settings import Settings
 from pipelines.workspace import Workspace
 from serving import Scorer, replay
-from serving.messages import LegalEntityCode
+from serving.messages.fields import LegalEntityCode
 from tests.serving.calling import calling
 from training import champion, matrix, score_points
 
