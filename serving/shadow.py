@@ -17,10 +17,25 @@ from typing import Any, Final
 
 import orjson
 from filelock import FileLock, Timeout
-from sqlalchemy import BigInteger, Column, Connection, Float, String, Table, case, func, insert, select, update
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    Engine,
+    Float,
+    Row,
+    String,
+    Table,
+    bindparam,
+    case,
+    func,
+    insert,
+    select,
+    update,
+)
 
 from group.audit import audit_head, audit_log
-from group.database import metadata, migrated
+from group.database import metadata, migrated, reading
 from group.entities import LEGAL_ENTITIES
 from group.settings import Settings
 from serving.decisions import PRECREDIT_DECIDED, SCORE_GIVEN, SCORES_GIVEN, row_id
@@ -55,6 +70,14 @@ shadow_progress: Final = Table(
     Column("sequence", BigInteger, nullable=False),
 )
 """Up to which record of a company's chain a version has scored."""
+
+
+_NEXT: Final = (
+    select(audit_log.c.sequence, audit_log.c.action, audit_log.c.subject, audit_log.c.payload)
+    .where(audit_log.c.legal_entity == bindparam("company"), audit_log.c.sequence > bindparam("last"))
+    .order_by(audit_log.c.sequence)
+    .limit(_AT_ONCE)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,11 +163,7 @@ def score_some(settings: Settings, name: str) -> int:
             if registered is None:
                 return 0
             scorer = _scorer(registered.texts, registered)
-            looked_at = 0
-            for company in LEGAL_ENTITIES:
-                with engine.begin() as connection:
-                    looked_at += _score_company(connection, settings, scorer, company)
-            return looked_at
+            return sum(_score_company(engine, settings, scorer, company) for company in LEGAL_ENTITIES)
     except Timeout:
         return 0
 
@@ -163,50 +182,52 @@ def _columns(settings_home: str, tracking_uri: str, name: str, version: str) -> 
     return tuple(model_version(version, settings, name).model.read_columns)
 
 
-def _score_company(connection: Connection, settings: Settings, scorer: Scorer, company: str) -> int:
+def _score_company(engine: Engine, settings: Settings, scorer: Scorer, company: str) -> int:
+    """Score what is next on a company's record. Nobody who writes waits for more than the rows that come of it."""
     registered = scorer.registered
     key = {"model": registered.name, "version": registered.version, "legal_entity": company}
     of_key = [shadow_progress.c[name] == value for name, value in key.items()]
-    last = connection.execute(select(shadow_progress.c.sequence).where(*of_key)).scalar()
-    if last is None:
+    with reading(engine) as connection:
+        last = connection.execute(select(shadow_progress.c.sequence).where(*of_key)).scalar()
         head = connection.execute(select(audit_head.c.sequence).where(audit_head.c.legal_entity == company)).scalar()
-        connection.execute(insert(shadow_progress), key | {"sequence": head or 0})
+        records = connection.execute(_NEXT, {"company": company, "last": (head or 0) if last is None else last}).all()
+    if last is None:
+        with engine.begin() as connection:
+            connection.execute(insert(shadow_progress), key | {"sequence": head or 0})
+    if last is None or not records:
         return 0
-    records = connection.execute(
-        select(audit_log.c.sequence, audit_log.c.action, audit_log.c.subject, audit_log.c.payload)
-        .where(audit_log.c.legal_entity == company, audit_log.c.sequence > last)
-        .order_by(audit_log.c.sequence)
-        .limit(_AT_ONCE)
-    ).all()
-    if not records:
-        return 0
-    asked, told = [], []
+    rows = [key | row for row in _shadows(records, settings, scorer)]
+    with engine.begin() as connection:
+        if rows:
+            connection.execute(insert(shadow_scores), rows)
+        connection.execute(update(shadow_progress).where(*of_key).values(sequence=records[-1].sequence))
+    return len(records)
+
+
+def _shadows(records: Sequence[Row[*tuple[Any, ...]]], settings: Settings, scorer: Scorer) -> Iterator[dict[str, Any]]:
+    asked, answered = [], []
     for record in records:
         for decision_id, model, own in _decisions(record.action, record.subject, record.payload):
             # A score that was given again was looked at when it was new.
-            if model["name"] != registered.name or model["version"] == registered.version or "degraded" in own:
+            if model["name"] != scorer.registered.name or model["version"] == scorer.registered.version:
+                continue
+            if "degraded" in own:
                 continue
             columns = _columns(
                 str(settings.home.absolute()), settings.mlflow_tracking_uri, model["name"], model["version"]
             )
-            known = dict(zip(columns, own["features"], strict=True))
             # What lacks a feature of the challenger is not scored: unknown to the record is not unknown of the party.
-            own_columns = [column for column in scorer.model.read_columns if column in known]
-            asked.append(Asked("", features={column: known[column] for column in own_columns}))
-            told.append((decision_id, model["version"], own["probability"], own["grade"]))
-    rows = [
-        key
-        | {
-            "decision_id": decision_id, "answered_by": version, "answered": answered, "answered_grade": grade,
-            "probability": outcome.probability, "grade": outcome.grade,
-        }
-        for (decision_id, version, answered, grade), outcome in zip(told, scorer.score(asked), strict=True)
-        if isinstance(outcome, Scored)
-    ]  # fmt: skip
-    if rows:
-        connection.execute(insert(shadow_scores), rows)
-    connection.execute(update(shadow_progress).where(*of_key).values(sequence=records[-1].sequence))
-    return len(records)
+            seen = dict(zip(columns, own["features"], strict=True))
+            asked.append(Asked("", features={name: seen[name] for name in scorer.model.read_columns if name in seen}))
+            answered.append(
+                {
+                    "decision_id": decision_id, "answered_by": model["version"], "answered": own["probability"],
+                    "answered_grade": own["grade"],
+                }
+            )  # fmt: skip
+    for before, outcome in zip(answered, scorer.score(asked), strict=True):
+        if isinstance(outcome, Scored):
+            yield before | {"probability": outcome.probability, "grade": outcome.grade}
 
 
 def _decisions(action: str, subject: str, payload: str) -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:

@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from typing import Final
 
 import psycopg
 import pytest
@@ -68,3 +69,18 @@ def test_who_does_not_say_for_whom_they_act_sees_nothing_and_nobody_writes_for_o
     with pytest.raises(DBAPIError, match="row-level security"), engine.begin() as connection:  # noqa: PT012
         connection.execute(text("SELECT set_config('jinkong.legal_entities', 'credit', true)"))
         connection.execute(insert(audit_log), row)
+
+
+ONLY_COUNTED: Final = {"audit_head", "shadow_progress"}
+"""What is kept of a company there is how long its chain is, and its hash."""
+
+
+def test_every_table_that_names_a_company_is_held_to_a_policy(engine: Engine) -> None:
+    named = text("SELECT table_name FROM information_schema.columns WHERE column_name = 'legal_entity'")
+    held = text(
+        "SELECT tablename FROM pg_policies JOIN pg_class ON relname = tablename "
+        "WHERE relrowsecurity AND relforcerowsecurity"
+    )
+    with engine.connect() as connection:
+        tables = set(connection.execute(named).scalars()) - ONLY_COUNTED
+        assert tables == set(connection.execute(held).scalars())

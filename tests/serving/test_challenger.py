@@ -1,5 +1,6 @@
 """A challenger: it answers for its share of the parties, always the same ones, and scores the rest in the shadow."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -7,10 +8,13 @@ import polars as pl
 import pytest
 from fastapi.testclient import TestClient
 
-from group.database import migrated
+from group.audit import AuditEvent, append
+from group.database import migrated, open_database
+from group.errors import JinkongError
 from group.settings import Settings
 from pipelines.model_approval import try_beside, try_no_more
 from serving.models import Models
+from serving.scorer import Asked, Scored, Scorer
 from serving.shadow import score_some, shadow_summaries
 from tests.serving.calling import calling
 from tests.serving.registry import another_version
@@ -109,6 +113,33 @@ def test_what_was_answered_since_is_scored_in_the_shadow_each_once(home: Setting
             if one["party_id"] in own:
                 assert shadows[one["decision_id"]] == own[one["party_id"]]["probability"]
         assert not {one["decision_id"] for one in own.values()} & set(shadows)
+
+
+def test_nobody_who_writes_waits_while_a_challenger_scores(
+    home: Settings, known_parties: pl.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    party = known_parties.filter(legal_entity="consumer").row(0, named=True)
+    other = another_version(home)
+    with calling(home) as client:
+        scores(client, [party])
+        mark_challenger(other, 0.0, home)
+        score_some(home, "credit_pd")
+        scores(client, [party])
+        # With a writer that waits for nobody: it is refused as long as another one holds the database.
+        impatient = open_database(home.state_url, wait_seconds=0)
+        given = Scorer.score
+        written = []
+
+        def score(scorer: Scorer, asked: Sequence[Asked]) -> list[Scored | JinkongError]:
+            with impatient.begin() as connection:
+                append(connection, AuditEvent("consumer", "Li", "written", "meanwhile", {}), NOW)
+            written.append(len(asked))
+            return given(scorer, asked)
+
+        monkeypatch.setattr(Scorer, "score", score)
+        assert score_some(home, "credit_pd") == 1
+        assert written == [1]
+        impatient.dispose()
 
 
 def test_who_may_be_tried_beside_the_champion(home: Settings) -> None:

@@ -9,6 +9,12 @@ branch_labels = None
 depends_on = None
 
 
+_SEEN = (
+    "current_setting('jinkong.legal_entities', true) = '*' "
+    "OR legal_entity = ANY (string_to_array(current_setting('jinkong.legal_entities', true), ','))"
+)
+
+
 def upgrade() -> None:
     op.create_table(
         "shadow_scores",
@@ -31,6 +37,10 @@ def upgrade() -> None:
         sa.Column("sequence", sa.BigInteger, nullable=False),
         sa.PrimaryKeyConstraint("model", "version", "legal_entity", name="pk_shadow_progress"),
     )
+    if op.get_bind().dialect.name == "postgresql":
+        op.execute("ALTER TABLE shadow_scores ENABLE ROW LEVEL SECURITY")
+        op.execute("ALTER TABLE shadow_scores FORCE ROW LEVEL SECURITY")
+        op.execute(f"CREATE POLICY shadow_scores_own_companies ON shadow_scores USING ({_SEEN}) WITH CHECK ({_SEEN})")
 
 
 def downgrade() -> None:
