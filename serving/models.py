@@ -36,6 +36,9 @@ _LOG: Final = logging.getLogger(__name__)
 _RETRY_SECONDS: Final = 2.0
 """How long a failure to load a champion is remembered, so that requests in the meantime are refused at once."""
 
+_AGAIN_SECONDS: Final = 60.0
+"""How long a version whose files are not what was registered is not fetched again."""
+
 _MOST_MODELS: Final = 32
 """Models that one process keeps loaded; the one loaded first makes way for another."""
 
@@ -53,15 +56,10 @@ class _Challenger:
     mark: Mark
     scorer: Scorer
 
-    @property
-    def share(self) -> float:
-        """Of the parties that it answers for."""
-        return self.mark.share
-
     def answers_for(self, party_id: str) -> bool:
         """Whether it is drawn to answer for the party."""
         drawn = hashlib.blake2b(f"{self.mark.sha256}\0{party_id}".encode(), digest_size=6).digest()
-        return int.from_bytes(drawn) < self.share * _TICKETS
+        return int.from_bytes(drawn) < self.mark.share * _TICKETS
 
 
 class Models:
@@ -78,6 +76,7 @@ class Models:
         self._after_loading = after_loading
         self._scorers: dict[str, Scorer] = {}
         self._challengers: dict[str, _Challenger] = {}
+        self._refused: dict[tuple[str, str, str], tuple[float, ModelTampered]] = {}
         self._failures: dict[str, tuple[float, JinkongError]] = {}
         self._loading = threading.Lock()
         self._ended = threading.Event()
@@ -93,7 +92,7 @@ class Models:
         The draw depends on model, challenger and party alone, so that a party is always answered by the same.
         """
         tried = self._challengers.get(name)
-        if tried is not None and tried.share and party_id is not None and tried.answers_for(party_id):
+        if tried is not None and party_id is not None and tried.answers_for(party_id):
             return tried.scorer
         return self._scorers.get(name)
 
@@ -192,13 +191,14 @@ class Models:
             self._challengers[name] = replace(tried, mark=mark)
             return
         try:
-            scorer = self._scorer_of(self.version(name, mark.version, mark.sha256))
-            self._challengers[name] = _Challenger(mark, scorer)
-            self.notes.pop(note, None)
+            registered = self._fetched(name, mark, _version_from_registry, mark.version)
+            self._challengers[name] = _Challenger(mark, self._scorer_of(registered))
         except JinkongError as error:
             # The champion answers everybody.
             self._challengers.pop(name, None)
             self.notes[note] = f"The challenger, version {mark.version}, is not used: {error}"
+            return
+        self.notes.pop(note, None)
         self._after_loading()
 
     def _put(self, name: str, scorer: Scorer) -> None:
@@ -234,7 +234,24 @@ class Models:
             )
         if copy is not None and mark.approved_by and (mark.version, mark.sha256) == (copy.version, copy.sha256):
             return copy
-        return self._elsewhere(_champion_from_registry, name)
+        return self._fetched(name, mark, _champion_from_registry)
+
+    def _fetched(self, name: str, mark: Mark, fetch: Callable[..., RegisteredModel], *asked: str) -> RegisteredModel:
+        """A version from the registry; one that was not what was registered is not fetched again at every look.
+
+        To fetch takes a process of its own that imports MLflow: seconds of work.
+        """
+        key = (name, mark.version, mark.sha256)
+        refused = self._refused.get(key)
+        if refused is not None and time.monotonic() - refused[0] < _AGAIN_SECONDS:
+            raise refused[1]
+        try:
+            return self._elsewhere(fetch, name, *asked)
+        except ModelTampered as error:
+            if len(self._refused) >= _MOST_MODELS:
+                self._refused.clear()
+            self._refused[key] = (time.monotonic(), error)
+            raise
 
     def _elsewhere(self, fetch: Callable[..., RegisteredModel], *asked: str) -> RegisteredModel:
         if "mlflow" in sys.modules:

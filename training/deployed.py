@@ -117,5 +117,14 @@ def _mark(version: str, tags: dict[str, Any]) -> Mark:
         version,
         str(tags.get(SHA256_TAG, "")),
         str(tags.get(APPROVED_BY_TAG, "")),
-        float(tags.get(CHALLENGER_SHARE_TAG, 0.0)),
+        _share(str(tags.get(CHALLENGER_SHARE_TAG, ""))),
     )
+
+
+def _share(text: str) -> float:
+    """What the tag says; a text that is no share, which nobody of ours has written, is none."""
+    try:
+        share = float(text)
+    except ValueError:
+        return 0.0
+    return share if 0 <= share <= 1 else 0.0

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+import mlflow
 import polars as pl
 import pytest
 from fastapi.testclient import TestClient
@@ -18,7 +19,8 @@ from serving.scorer import Asked, Scored, Scorer
 from serving.shadow import score_some, shadow_summaries
 from tests.serving.calling import calling
 from tests.serving.registry import another_version
-from training import PromotionRefused, approvals, challenger, champion
+from training import CHALLENGER, PromotionRefused, approvals, challenger, champion, champion_mark
+from training.registered import CHALLENGER_SHARE_TAG
 from training.registry import drop_challenger, mark_challenger
 
 pytestmark = pytest.mark.long
@@ -68,7 +70,7 @@ def test_a_share_of_the_parties_is_answered_by_the_challenger_and_always_the_sam
 
 
 def test_a_challenger_that_cannot_be_used_changes_nothing_and_is_told(
-    home: Settings, known_parties: pl.DataFrame
+    home: Settings, known_parties: pl.DataFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     parties = known_parties.head(30).to_dicts()
     with calling(home) as client:
@@ -78,6 +80,22 @@ def test_a_challenger_that_cannot_be_used_changes_nothing_and_is_told(
         models_of(client).refresh()
         assert {one["model"]["version"] for one in scores(client, parties)} == {champion(home).version}
         assert f"The challenger, version {other.version}, is not used" in client.get("/readyz").json()["notes"][0]
+        # To fetch it takes seconds: it is not done again at every look.
+        fetched = []
+        monkeypatch.setattr(Models, "_elsewhere", lambda _self, _fetch, *asked: fetched.append(asked))
+        models_of(client).refresh()
+        assert fetched == []
+        assert client.get("/readyz").json()["notes"]
+
+
+@pytest.mark.parametrize("text", ["much", "nan", "-0.1", "1.5", ""])
+def test_a_share_that_is_none_answers_for_nobody(home: Settings, text: str) -> None:
+    other = another_version(home)
+    mark_challenger(other, 0.0, home)
+    mlflow.MlflowClient(home.tracking_uri).set_model_version_tag(other.name, other.version, CHALLENGER_SHARE_TAG, text)
+    mark = champion_mark(home, alias=CHALLENGER)
+    assert mark is not None
+    assert (mark.version, mark.share) == (other.version, 0.0)
 
 
 def test_what_was_answered_since_is_scored_in_the_shadow_each_once(home: Settings, known_parties: pl.DataFrame) -> None:
