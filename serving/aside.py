@@ -9,12 +9,19 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
-from typing import ParamSpec, TypeVar
+from typing import Final, ParamSpec, TypeVar
 
 from group.errors import Unavailable
 
 Asked = ParamSpec("Asked")
 Given = TypeVar("Given")
+
+
+_MOST_WAITING: Final = 8
+
+
+class Busy(Unavailable):
+    """So much waits for the process beside already that more would keep whoever answers from everything else."""
 
 
 class Interrupted(Unavailable):
@@ -26,22 +33,29 @@ class Aside:
 
     def __init__(self) -> None:
         self._one_at_a_time = threading.Lock()
+        self._inside = threading.BoundedSemaphore(_MOST_WAITING)
         self._process: ProcessPoolExecutor | None = None
 
     def run(self, work: Callable[Asked, Given], *args: Asked.args, **kwargs: Asked.kwargs) -> Given:
         """What ``work`` gives there: a function of a module, its arguments and what it gives can be pickled.
 
         Raises:
+            Busy: too many wait for it already.
             Interrupted: the process ended meanwhile; the next call begins another.
         """
-        with self._one_at_a_time:
-            if self._process is None:
-                self._process = ProcessPoolExecutor(1, mp_context=get_context("spawn"))
-            try:
-                return self._process.submit(work, *args, **kwargs).result()
-            except BrokenProcessPool:
-                self._process = None
-                raise Interrupted("The process that does this has ended in the middle of it; try again.") from None
+        if not self._inside.acquire(blocking=False):
+            raise Busy(f"{_MOST_WAITING} requests of this kind wait already; try again in a few seconds.")
+        try:
+            with self._one_at_a_time:
+                if self._process is None:
+                    self._process = ProcessPoolExecutor(1, mp_context=get_context("spawn"))
+                try:
+                    return self._process.submit(work, *args, **kwargs).result()
+                except BrokenProcessPool:
+                    self._process = None
+                    raise Interrupted("The process that does this has ended in the middle of it; try again.") from None
+        finally:
+            self._inside.release()
 
     def close(self) -> None:
         """End the process after what it has in hand."""

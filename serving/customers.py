@@ -12,7 +12,6 @@ from features.errors import UnknownParty
 from features.place import canonical_folder
 from group.database import reading
 from group.settings import Settings
-from serving.aside import Interrupted
 from serving.callers import allowed, backend_of, problems
 from serving.messages.customers import CustomerReply, GivenScoreReply, ScoresReply
 from serving.messages.precredit import PreCreditOffer
@@ -48,8 +47,6 @@ def customer(party_id: PartyId, caller: Viewer, request: Request) -> CustomerRep
         view = backend.aside.run(_view, backend.settings, party_id, sorted(caller.legal_entities), now)
     except UnknownParty as error:
         raise ApiError(HTTPStatus.NOT_FOUND, "unknown_party", str(error)) from None
-    except Interrupted as error:
-        raise ApiError(HTTPStatus.SERVICE_UNAVAILABLE, "interrupted", str(error)) from None
     with reading(backend.engine, caller.legal_entities) as connection:
         given = scores_of_party(connection, party_id, caller.legal_entities, _LATEST_SCORES)
         offers = offers_of_party(connection, party_id, caller.legal_entities)

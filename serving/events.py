@@ -15,7 +15,6 @@ from features.errors import ContractBroken, FeatureStoreUnavailable, UnknownSour
 from group.audit import AuditEvent, append
 from group.home import HomeBusy, working_in
 from group.settings import Settings
-from serving.aside import Interrupted
 from serving.backend import Backend
 from serving.callers import allowed, backend_of, problems, require_company
 from serving.messages.events import EventsReply, EventsRequest
@@ -35,7 +34,6 @@ Pusher = Annotated[Caller, Security(allowed, scopes=["events:write"])]
 _UNAVAILABLE: Final = {
     HomeBusy: "home_busy",
     FeatureStoreUnavailable: "feature_store_unavailable",
-    Interrupted: "interrupted",
 }
 
 

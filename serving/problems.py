@@ -12,6 +12,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
 
 from group.errors import JinkongError
+from serving.aside import Busy, Interrupted
 from serving.messages.errors import Problem, WrongField
 
 MEDIA_TYPE: Final = "application/problem+json"
@@ -90,6 +91,12 @@ def answer_with_problems(app: FastAPI) -> None:
         # What a transaction had done when the database went away is undone.
         detail = "The database does not answer; try again."
         return problem_of(ApiError(HTTPStatus.SERVICE_UNAVAILABLE, "database_unavailable", detail))
+
+    @app.exception_handler(Busy)
+    @app.exception_handler(Interrupted)
+    def beside(_request: Request, error: Exception) -> JSONResponse:
+        code = "overloaded" if isinstance(error, Busy) else "interrupted"
+        return problem_of(ApiError(HTTPStatus.SERVICE_UNAVAILABLE, code, str(error)))
 
     @app.exception_handler(Exception)
     def unexpected(_request: Request, _error: Exception) -> JSONResponse:

@@ -11,7 +11,6 @@ from sqlalchemy import Connection
 
 from group.audit import AuditEvent, append
 from group.database import migrated, reading
-from serving.aside import Interrupted
 from serving.callers import allowed, backend_of, problems, require_company
 from serving.events import push_once
 from serving.messages.fields import LegalEntityCode
@@ -168,12 +167,9 @@ def export(
     backend = backend_of(request)
     with reading(backend.engine, [legal_entity]) as connection:
         kept = _released(connection, name, version)
-    try:
-        file, content, sha256, rows = backend.aside.run(
-            _written, backend.settings.state_url, kept, legal_entity, written_as
-        )
-    except Interrupted as error:
-        raise ApiError(HTTPStatus.SERVICE_UNAVAILABLE, "interrupted", str(error)) from None
+    file, content, sha256, rows = backend.aside.run(
+        _written, backend.settings.state_url, kept, legal_entity, written_as
+    )
     with backend.engine.begin() as connection:
         payload = {"rows": rows, "sha256": sha256, "format": written_as}
         event = AuditEvent(legal_entity, caller.name, LIST_EXPORTED, f"{kept.name}/{kept.version}", payload)
