@@ -33,10 +33,9 @@ from training.whitelist.kept import (
     KeptWhitelist,
     Offer,
     OfferFilter,
-    all_whitelists,
     offers_of,
-    released_lists,
     released_version,
+    released_versions,
 )
 
 LIST_EXPORTED: Final = "whitelist.exported"
@@ -66,26 +65,24 @@ def lists(caller: Reader, request: Request, cursor: Cursor = None, limit: Limit 
     place = place_of(cursor, str)
     with reading(backend_of(request).engine, caller.legal_entities) as connection:
         # One more than asked for tells whether there are more.
-        found = released_lists(
+        found = released_versions(
             connection, caller.legal_entities, after_name=str(place[0]) if place else "", most=limit + 1
         )
     shown = found[:limit]
     return ListsReply(
-        whitelists=[ListReply(**asdict(one)) for one in shown],
+        whitelists=[ListReply.model_validate(asdict(one)) for one in shown],
         next_cursor=cursor_after(shown[-1].name) if len(found) > limit else None,
     )
 
 
 @whitelists.get("/{name}/versions", summary="A list's released versions", responses=problems(HTTPStatus.NOT_FOUND))
-def versions(name: ListName, _caller: Reader, request: Request) -> VersionsReply:
-    """The newest first. Drafts are not shown."""
-    with reading(backend_of(request).engine) as connection:
-        found = [kept for kept in all_whitelists(connection, name) if kept.released_at is not None]
+def versions(name: ListName, caller: Reader, request: Request) -> VersionsReply:
+    """The newest first, those that have offers of the caller's companies, and how many. Drafts are not shown."""
+    with reading(backend_of(request).engine, caller.legal_entities) as connection:
+        found = released_versions(connection, caller.legal_entities, name=name)
     if not found:
         raise _unknown(name, None)
-    return VersionsReply(
-        name=name, versions=[VersionReply.model_validate(kept, from_attributes=True) for kept in found]
-    )
+    return VersionsReply(name=name, versions=[VersionReply.model_validate(asdict(one)) for one in found])
 
 
 @whitelists.get("/{name}", summary="The offers of a company on a list", responses=problems(HTTPStatus.NOT_FOUND))
@@ -138,7 +135,7 @@ def offer_of_party(
     require_company(caller, legal_entity)
     with reading(backend_of(request).engine, [legal_entity]) as connection:
         kept = _released(connection, name, None)
-        found = list(offers_of(connection, kept, OfferFilter(legal_entity, party_id), most=1))
+        found = list(offers_of(connection, kept, OfferFilter(legal_entity, [party_id]), most=1))
     if not found:
         detail = f"'{legal_entity}' has no offer to make to '{party_id}' by version {kept.version} of '{name}'."
         raise ApiError(HTTPStatus.NOT_FOUND, "not_listed", detail)
@@ -195,9 +192,10 @@ def feedback(
     backend = backend_of(request)
     with reading(backend.engine, [wanted.legal_entity]) as connection:
         kept = _released(connection, name, wanted.version)
-        listed = OfferFilter(wanted.legal_entity, with_held_out=True)
+        named = {result.party_id for result in wanted.results}
+        listed = OfferFilter(wanted.legal_entity, named, with_held_out=True)
         by_party = {offer.party_id: offer for offer in offers_of(connection, kept, listed)}
-    strangers = sorted({result.party_id for result in wanted.results} - set(by_party))
+    strangers = sorted(named - set(by_party))
     if strangers:
         detail = f"'{strangers[0]}' is not on version {kept.version} of '{name}' for '{wanted.legal_entity}'."
         raise ApiError(HTTPStatus.UNPROCESSABLE_ENTITY, "not_listed", detail)

@@ -72,8 +72,8 @@ class VersionReply(BaseModel):
     made_by: str
     released_at: datetime
     released_by: str
-    offers: int = Field(description="of all companies")
-    held_out: int = Field(description="drawn at random, and not to be contacted")
+    offers: int = Field(description="those that the caller's companies may make")
+    held_out: int = Field(description="of theirs, drawn at random and not to be contacted")
 
 
 class VersionsReply(BaseModel):

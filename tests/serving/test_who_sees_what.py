@@ -75,7 +75,7 @@ ROUTES = (
     Asked("GET", "/v1/customers/{party_id}/scores", "customers:read", 200),
     Asked("GET", "/v1/whitelists", "whitelists:read", 200),
     Asked("GET", "/v1/whitelists/{name}", "whitelists:read", 403, query={"legal_entity": OWN}),
-    Asked("GET", "/v1/whitelists/{name}/versions", "whitelists:read", 200),
+    Asked("GET", "/v1/whitelists/{name}/versions", "whitelists:read", 404),
     Asked("GET", "/v1/whitelists/{name}/export", "whitelists:read", 403, query={"legal_entity": OWN}),
     Asked("GET", "/v1/whitelists/{name}/parties/{party_id}", "whitelists:read", 403, query={"legal_entity": OWN}),
     Asked(

@@ -26,6 +26,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    case,
     func,
     insert,
     select,
@@ -265,13 +266,13 @@ def all_whitelists(connection: Connection, name: str | None = None) -> list[Kept
 
 @dataclass(frozen=True, slots=True)
 class OfferFilter:
-    """Which offers of a version: of one company, party, product, channel or grade, or of all.
+    """Which offers of a version: of one company, some parties, one product, channel or grade, or of all.
 
     Those held out are left out unless asked for.
     """
 
     legal_entity: str | None = None
-    party_id: str | None = None
+    parties: Collection[str] | None = None
     product: str | None = None
     channel: str | None = None
     grade: str | None = None
@@ -287,7 +288,9 @@ def offers_of(
     rows: Select[Any] = select(*(table[name] for name in OFFER_COLUMNS)).where(
         table.name == kept.name, table.version == kept.version, table.rank > after_rank
     )
-    for name in ("legal_entity", "party_id", "product", "channel", "grade"):
+    if wanted.parties is not None:
+        rows = rows.where(table.party_id.in_(sorted(wanted.parties)))
+    for name in ("legal_entity", "product", "channel", "grade"):
         value = getattr(wanted, name)
         if value is not None:
             rows = rows.where(table[name] == value)
@@ -303,41 +306,60 @@ def offers_of(
 
 
 @dataclass(frozen=True, slots=True)
-class ReleasedList:
-    """The newest released version of a list, and how many offers on it may be made by the companies that ask."""
+class ReleasedVersion:
+    """A released version of a list, and what of it is of the companies that ask: offers to make, and those held out."""
 
     name: str
     version: int
+    sha256: str
     as_of: datetime
+    made_at: datetime
+    made_by: str
     released_at: datetime
     released_by: str
     offers: int
+    held_out: int
 
 
-def released_lists(
-    connection: Connection, legal_entities: Collection[str], *, after_name: str = "", most: int | None = None
-) -> list[ReleasedList]:
-    """By name: lists with a released version that has offers of these companies."""
-    newest = (
-        select(whitelists.c.name, func.max(whitelists.c.version).label("version"))
-        .where(whitelists.c.released_at.is_not(None), whitelists.c.name > after_name)
-        .group_by(whitelists.c.name)
-        .subquery()
-    )
-    key = (whitelists.c.name == newest.c.name) & (whitelists.c.version == newest.c.version)
-    of_list = (whitelist_offers.c.name == newest.c.name) & (whitelist_offers.c.version == newest.c.version)
-    told = [whitelists.c[name] for name in ("name", "version", "as_of", "released_at", "released_by")]
+def released_versions(
+    connection: Connection,
+    legal_entities: Collection[str],
+    *,
+    name: str | None = None,
+    after_name: str = "",
+    most: int | None = None,
+) -> list[ReleasedVersion]:
+    """Released versions that have offers of these companies.
+
+    All of the list called ``name``, the newest first; without a name, the newest of each list whose name comes after
+    ``after_name``, by name.
+    """
+    told = [
+        whitelists.c[column]
+        for column in ("name", "version", "sha256", "as_of", "made_at", "made_by", "released_at", "released_by")
+    ]
+    held_out = func.sum(case((whitelist_offers.c.held_out.is_(True), 1), else_=0))
+    of_version = (whitelist_offers.c.name == whitelists.c.name) & (whitelist_offers.c.version == whitelists.c.version)
     rows: Select[Any] = (
-        select(*told, func.count())
-        .join(newest, key)
-        .join(whitelist_offers, of_list)
-        .where(whitelist_offers.c.legal_entity.in_(sorted(legal_entities)), whitelist_offers.c.held_out.is_(False))
+        select(*told, func.count() - held_out, held_out)
+        .join(whitelist_offers, of_version)
+        .where(whitelists.c.released_at.is_not(None), whitelist_offers.c.legal_entity.in_(sorted(legal_entities)))
         .group_by(*told)
-        .order_by(whitelists.c.name)
     )
+    if name is not None:
+        rows = rows.where(whitelists.c.name == name).order_by(whitelists.c.version.desc())
+    else:
+        newest = (
+            select(whitelists.c.name, func.max(whitelists.c.version).label("version"))
+            .where(whitelists.c.released_at.is_not(None), whitelists.c.name > after_name)
+            .group_by(whitelists.c.name)
+            .subquery()
+        )
+        is_newest = (whitelists.c.name == newest.c.name) & (whitelists.c.version == newest.c.version)
+        rows = rows.join(newest, is_newest).order_by(whitelists.c.name)
     if most is not None:
         rows = rows.limit(most)
-    return [ReleasedList(*row) for row in connection.execute(rows)]
+    return [ReleasedVersion(*row) for row in connection.execute(rows)]
 
 
 def contacts_by_lists(connection: Connection, since: datetime, until: datetime) -> list[tuple[str, str, datetime]]:
