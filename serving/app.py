@@ -35,8 +35,8 @@ Scores, pre-credit, whitelists and customers of the group. A company names itsel
 its own data of a party, and other companies' where the customer consented to sharing within the group.
 
 Every decision is in the audit log, with the features, the model and the rules it rests on, before it is answered, and
-can be replayed. A POST that changes something takes an `Idempotency-Key`: a retry gets the first answer again. Errors
-are problem+json (RFC 9457) with a stable `code`. Lists come in pages; `next_cursor` asks for the next.
+can be replayed. A POST with an `Idempotency-Key` is carried out once: a retry gets the first answer again. Errors are
+problem+json (RFC 9457) with a stable `code`. Lists come in pages; `next_cursor` asks for the next.
 """
 
 

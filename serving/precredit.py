@@ -70,11 +70,11 @@ def ask(wanted: PreCreditRequest, caller: Asker, request: Request, idempotency_k
     require_company(caller, wanted.legal_entity)
     backend = backend_of(request)
     once = Once.of(caller.name, idempotency_key, "precredit", wanted.model_dump_json())
+    before = answered_before(backend.engine, once)
+    if before is not None:
+        return before.response
     scorer = scorer_of(request)
     try:
-        before = answered_before(backend.engine, once)
-        if before is not None:
-            return before.response
         scored = _scored(scorer, wanted)
         now = backend.now()
         answer = carry_out(

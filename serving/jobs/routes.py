@@ -186,17 +186,24 @@ async def watched(job_id: JobId, caller: Scorer, request: Request) -> StreamingR
     return StreamingResponse(told(), media_type="text/event-stream", headers={"Cache-Control": "no-store"})
 
 
-@jobs.post("/{job_id}/cancel", summary="Cancel a job", responses=problems(HTTPStatus.NOT_FOUND))
-def cancel(job_id: JobId, caller: Scorer, request: Request) -> JobReply:
+@jobs.post(
+    "/{job_id}/cancel", summary="Cancel a job", responses=problems(HTTPStatus.NOT_FOUND), response_model=JobReply
+)
+def cancel(job_id: JobId, caller: Scorer, request: Request, idempotency_key: IdempotencyKey = None) -> Response:
     """It ends before its next part. A job that has ended stays as it is."""
     backend = backend_of(request)
-    with backend.engine.begin() as connection:
+    now = backend.now()
+
+    def work(connection: Connection) -> Answer:
         found = _found(connection, job_id, caller.legal_entities)
-        now = backend.now()
         if change_job(connection, job_id, state=CANCELLED, ended_at=now):
             found = replace(found, state=CANCELLED, ended_at=now)
+        return Answer(HTTPStatus.OK, _told(found).model_dump_json())
+
+    once = Once.of(caller.name, idempotency_key, f"cancel {job_id}", "")
+    answer = carry_out(backend.engine, once, now, work)
     sent_file(backend.settings.home, job_id).unlink(missing_ok=True)
-    return _told(found)
+    return answer.response
 
 
 @jobs.get(

@@ -119,8 +119,10 @@ def test_a_cancelled_job_ends_and_another_companys_is_not_found(
             assert (reply.status_code, reply.json()["code"]) == (404, "unknown_job")
         assert client.post(f"/v1/jobs/{job}/cancel").json()["state"] == "cancelled"
         assert ended(client, job)[-1]["state"] == "cancelled"
-        again = client.post(f"/v1/jobs/{job}/cancel").json()
-        assert again["state"] == "cancelled"
+        for headers in ({}, {"Idempotency-Key": "cancel"}, {"Idempotency-Key": "cancel"}):
+            again = client.post(f"/v1/jobs/{job}/cancel", headers=headers)
+            assert again.json()["state"] == "cancelled"
+        assert again.headers["idempotency-replayed"] == "true"
         assert client.get("/v1/jobs", headers=stranger).json() == {"jobs": [], "next_cursor": None}
         assert [one["job_id"] for one in client.get("/v1/jobs").json()["jobs"]] == [job]
         rows = client.post("/v1/jobs/score", params=CREDIT | {"model": "some_table"})

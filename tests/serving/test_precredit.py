@@ -156,6 +156,11 @@ def test_a_retried_question_gives_the_same_offer_and_a_new_one_takes_its_place(
     again = client.post("/v1/precredit", json=one, headers=KEY)
     assert (again.content, again.headers["idempotency-replayed"]) == (first.content, "true")
     assert "idempotency-replayed" not in first.headers
+    # What was carried out is told even where nothing could be scored now.
+    models = client.app.state.backend.models  # type: ignore[attr-defined]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(models, "scorer", lambda _name: pytest.fail("nothing is to be scored"))
+        assert client.post("/v1/precredit", json=one, headers=KEY).content == first.content
     newer = client.post("/v1/precredit", json=one).json()
     path = f"/v1/precredit/{first.json()['offer_id']}"
     assert client.get(path).json()["status"] == "superseded"
