@@ -24,7 +24,8 @@ from features.online.address import store_address
 from features.online.encoding import entity_keys
 from features.online.layout import ServiceLayout, ViewLayout, forget_layout, write_layout
 from features.online.reader import OnlineReader, store_errors
-from features.online.stores import SECONDS, open_store_of
+from features.online.stored import SECONDS
+from features.online.stores import open_store_of
 from features.online.writing import ViewRows, open_writer
 from features.place import PROJECT, feast_home
 from features.query import query

@@ -2,6 +2,7 @@
 
 import contextlib
 import sqlite3
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,13 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import psycopg
-import redis
 
 from features.errors import FeatureStoreUnavailable
 from features.online.encoding import entity_keys
 from features.online.layout import ServiceLayout, read_layout
-from features.online.stores import KeyValues, open_store_of
+from features.online.stored import KeyValues
+from features.online.stores import open_store_of
 from features.windows import ENTITY_COLUMNS
 
 
@@ -76,13 +76,20 @@ def open_reader(url: str, home: Path, features: Sequence[str], service: str) -> 
     return OnlineReader(open_store_of(url, home, layout), layout, features)
 
 
+def _client_errors() -> list[type[Exception]]:
+    """What the stores' clients raise; of one that was never imported there is no error."""
+    named = (("redis", "RedisError"), ("psycopg", "Error"))
+    return [getattr(sys.modules[client], error) for client, error in named if client in sys.modules]
+
+
 @contextlib.contextmanager
 def store_errors(*others: type[Exception]) -> Iterator[None]:
     """What the stores (and ``others``) raise when one of them is away, as one error of ours."""
-    away: tuple[type[Exception], ...] = (*others, redis.RedisError, psycopg.Error, sqlite3.Error, OSError)
     try:
         yield
-    except away as error:
+    except Exception as error:
+        if not isinstance(error, (*others, sqlite3.Error, OSError, *_client_errors())):
+            raise
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
         raise FeatureStoreUnavailable(
             f"The feature store does not answer: {reason}. Run `jinkong features` if it was never filled, "

@@ -20,15 +20,15 @@ from psycopg import sql
 from features.online.address import StoreAddress, store_address
 from features.online.encoding import encoded_doubles
 from features.online.layout import ViewLayout
-from features.online.stores import (
-    postgresql_connection,
+from features.online.postgresql_store import postgresql_connection
+from features.online.redis_store import (
     redis_client,
     redis_field,
     redis_instant_field,
     redis_row,
     redis_row_field,
-    table_name,
 )
+from features.online.stored import table_name
 from features.online.whole_rows import encoded_rows, write_whole_rows
 
 _LOCKED_SECONDS: Final = 60

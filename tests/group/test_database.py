@@ -9,6 +9,7 @@ import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Column, Integer, MetaData, Table, insert, inspect, select
 
 from features.identity import rulings
@@ -20,6 +21,7 @@ from group.database import (
     _alembic,
     metadata,
     migrate,
+    newest_revision,
     open_database,
     require_current,
 )
@@ -53,6 +55,10 @@ def test_migrations_make_the_tables_that_the_code_declares(database_url: str) ->
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, metadata) == []
     engine.dispose()
+
+
+def test_the_newest_migration_is_the_one_that_alembic_ends_at() -> None:
+    assert newest_revision() == ScriptDirectory.from_config(_alembic()).get_current_head()
 
 
 def test_migrations_can_be_undone_and_done_again(database_url: str) -> None:

@@ -131,7 +131,7 @@ def test_serving_imports_neither_feast_nor_mlflow_nor_what_only_training_needs()
     code = (
         "import sys; from serving import create_app; "
         "print(sorted({m.split('.')[0] for m in sys.modules} & {'feast', 'ray', 'mlflow', 'pandas', 'evidently', "
-        "'sklearn', 'lightgbm', 'matplotlib', 'polars', 'pyarrow'}))"
+        "'sklearn', 'lightgbm', 'matplotlib', 'polars', 'pyarrow', 'alembic', 'redis', 'psycopg', 'duckdb', 'dbos'}))"
     )
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert shown.stdout.strip() == "[]"

@@ -1,0 +1,139 @@
+"""The SQLite file as Feast lays it out: what it holds of a service, for many keys at once."""
+
+import sqlite3
+import threading
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from functools import lru_cache
+from itertools import chain
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from features.online.encoding import doubles
+from features.online.layout import ServiceLayout
+from features.online.stored import SECONDS, Stored, WholeRows, oldest, table_name
+from features.online.whole_rows import rows_table, trigger_names
+
+_SQLITE_KEYS: Final = 500
+"""Keys of one query; SQLite takes no more than 32,766 parameters, and fewer keys keep the rows in its cache."""
+
+
+class SqliteValues:
+    """One table a view, one row a key and feature."""
+
+    def __init__(self, path: Path, layout: ServiceLayout) -> None:
+        self._path = path
+        self._layout = layout
+        self._local = threading.local()
+        self._tables = [f'"{table_name(layout.project, view.name)}"' for view in layout.views]
+        # Rows come sorted by the feature's name, which saves reading it.
+        self._sorted = [sorted(range(len(view.features)), key=view.features.__getitem__) for view in layout.views]
+        self._whole = WholeRows(layout)
+        self._view_places = {view.name: place for place, view in enumerate(layout.views)}
+        self._triggers = [
+            name for view in layout.views for name in trigger_names(table_name(layout.project, view.name))
+        ]
+
+    def read(self, keys: Sequence[bytes]) -> Stored:
+        """See ``KeyValues``."""
+        read = [self._read_some(keys[start : start + _SQLITE_KEYS]) for start in range(0, len(keys), _SQLITE_KEYS)]
+        if len(read) == 1:
+            return read[0]
+        return Stored(
+            np.concatenate([part.values for part in read]), list(chain.from_iterable(part.as_of for part in read))
+        )
+
+    def _read_some(self, keys: Sequence[bytes]) -> Stored:
+        connection = self._connection()
+        if not self._whole_rows_are_kept(connection):
+            return self._value_by_value(keys)
+        marks = ",".join("?" * len(keys))
+        fetched = connection.execute(
+            f'SELECT entity_key, view, event_ts, row FROM "{rows_table(self._layout.project)}" '  # noqa: S608 - as above
+            f"WHERE entity_key IN ({marks})",
+            keys,
+        )
+        # Neither a row nor a mark: the store has nothing of the key.
+        rows: dict[bytes, list[bytes | None]] = {key: list(self._whole.absent) for key in keys}
+        oldest: dict[bytes, int] = {}
+        for key, view, at, row in fetched:
+            place = self._view_places.get(view)
+            if place is not None:
+                rows[key][place] = row
+                if at < oldest.get(key, at + 1):
+                    oldest[key] = at
+        as_of = [_sqlite_instant(oldest[key]) if key in oldest else None for key in keys]
+        return self._whole.stored(keys, [rows[key] for key in keys], as_of, self._value_by_value)
+
+    def _whole_rows_are_kept(self, connection: sqlite3.Connection) -> bool:
+        """Whether every table of the service has its triggers, as of the schema's present version."""
+        version = connection.execute("PRAGMA schema_version").fetchone()[0]
+        if getattr(self._local, "schema_version", None) != version:
+            marks = ",".join("?" * len(self._triggers))
+            count = connection.execute(f"SELECT count(*) FROM sqlite_master WHERE name IN ({marks})", self._triggers)  # noqa: S608
+            self._local.kept = count.fetchone()[0] == len(self._triggers)
+            self._local.schema_version = version
+        return bool(self._local.kept)
+
+    def _value_by_value(self, keys: Sequence[bytes]) -> Stored:
+        connection = self._connection()
+        columns: list[list[list[bytes | None]]] = []
+        instants: list[list[datetime | None]] = []
+        for view, table in enumerate(self._tables):
+            rows, at = self._view_rows(connection, view, table, keys)
+            columns.append(rows)
+            instants.append(at)
+        values = [value for parts in zip(*columns, strict=True) for part in parts for value in part]
+        return Stored(doubles(values).reshape(len(keys), -1), list(map(oldest, zip(*instants, strict=True))))
+
+    def _view_rows(
+        self, connection: sqlite3.Connection, view: int, table: str, keys: Sequence[bytes]
+    ) -> tuple[list[list[bytes | None]], list[datetime | None]]:
+        order = self._sorted[view]
+        distinct = sorted(set(keys))
+        marks = ",".join("?" * len(distinct))
+        fetched = connection.execute(
+            f"SELECT value, event_ts FROM {table} WHERE entity_key IN ({marks}) ORDER BY entity_key, feature_name",  # noqa: S608 - the table's name comes from our own catalogue
+            distinct,
+        ).fetchall()
+        if len(fetched) != len(distinct) * len(order):
+            return self._one_by_one(connection, view, table, keys)
+        place = {key: number * len(order) for number, key in enumerate(distinct)}
+        # Position of each feature of the layout among the names in their order.
+        back = sorted(range(len(order)), key=order.__getitem__)
+        rows = [[fetched[place[key] + at][0] for at in back] for key in keys]
+        return rows, [_sqlite_instant(fetched[place[key]][1]) for key in keys]
+
+    def _one_by_one(
+        self, connection: sqlite3.Connection, view: int, table: str, keys: Sequence[bytes]
+    ) -> tuple[list[list[bytes | None]], list[datetime | None]]:
+        """Where a key is absent, or the table holds features that the service does not have."""
+        names = self._layout.views[view].features
+        rows: list[list[bytes | None]] = []
+        instants: list[datetime | None] = []
+        for key in keys:
+            found = connection.execute(
+                f"SELECT feature_name, value, event_ts FROM {table} WHERE entity_key = ?",  # noqa: S608
+                (key,),
+            ).fetchall()
+            by_name = {name: (value, at) for name, value, at in found}
+            rows.append([by_name[name][0] if name in by_name else None for name in names])
+            at = max((by_name[name][1] for name in names if name in by_name), default=None)
+            instants.append(None if at is None else _sqlite_instant(at))
+        return rows, instants
+
+    def _connection(self) -> sqlite3.Connection:
+        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        if connection is None:
+            connection = sqlite3.connect(f"file:{self._path}?mode=ro", uri=True, timeout=SECONDS)
+            connection.execute("PRAGMA mmap_size = 1073741824")
+            self._local.connection = connection
+        return connection
+
+
+@lru_cache(maxsize=4_096)
+def _sqlite_instant(seconds: int) -> datetime:
+    # Feast takes the UTC time as if it were the machine's own; so it has to be read.
+    return datetime.fromtimestamp(seconds).replace(tzinfo=UTC)  # noqa: DTZ006
