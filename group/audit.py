@@ -255,8 +255,8 @@ def _locked_heads(connection: Connection, chains: Sequence[str]) -> dict[str, tu
 
 
 def _head(connection: Connection, chain: str) -> tuple[int, str] | None:
-    row = _HEAD.once(connection, (chain,)).first()
-    return None if row is None else (int(row.sequence), str(row.record_hash))
+    row = _HEAD.first(connection, (chain,))
+    return None if row is None else (int(row[0]), str(row[1]))
 
 
 def _first_head(connection: Connection, chain: str) -> tuple[int, str]:

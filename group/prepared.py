@@ -4,11 +4,15 @@ SQLAlchemy's own execution of an insert costs several times what the database's 
 writes many small rows, and nowhere else.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, CursorResult, Dialect
+from sqlalchemy import Connection, Dialect
+from sqlalchemy.engine.interfaces import DBAPICursor
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql import ClauseElement
 
 from group.database import UtcDateTime
@@ -17,20 +21,26 @@ from group.database import UtcDateTime
 class Prepared:
     """A statement whose parameters are given by position, as the driver takes them: texts, numbers, ``driver_instant``.
 
-    The order is that in which the statement names them.
+    The order is that in which the statement names them. Errors are SQLAlchemy's.
     """
 
     def __init__(self, statement: ClauseElement) -> None:
         self._statement = statement
         self._texts: dict[str, str] = {}
 
-    def once(self, connection: Connection, row: tuple[Any, ...]) -> CursorResult[Any]:
-        """Execute it with one row of parameters."""
-        return connection.exec_driver_sql(self._text(connection.dialect), row)
+    def first(self, connection: Connection, row: tuple[Any, ...]) -> tuple[Any, ...] | None:
+        """Execute it with one row of parameters; the first row that it gives."""
+        text = self._text(connection.dialect)
+        with _cursor(connection, text) as cursor:
+            cursor.execute(text, row)
+            found: tuple[Any, ...] | None = cursor.fetchone()
+            return found
 
     def many(self, connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
         """Execute it for each row of parameters; there is at least one."""
-        connection.exec_driver_sql(self._text(connection.dialect), list(rows))
+        text = self._text(connection.dialect)
+        with _cursor(connection, text) as cursor:
+            cursor.executemany(text, rows)
 
     def _text(self, dialect: Dialect) -> str:
         text = self._texts.get(dialect.name)
@@ -41,6 +51,28 @@ class Prepared:
         return text
 
 
+@contextmanager
+def _cursor(connection: Connection, text: str) -> Iterator[DBAPICursor]:
+    if not connection.in_transaction():
+        connection.begin()
+    cursor = connection.connection.cursor()
+    try:
+        yield cursor
+    except _driver_error(connection.dialect) as error:
+        # Parameters are what customers are like: no place for them in an error's text.
+        raise DBAPIError.instance(
+            text, None, error, _driver_error(connection.dialect), hide_parameters=True, dialect=connection.dialect
+        ) from error
+    finally:
+        cursor.close()
+
+
+def _driver_error(dialect: Dialect) -> type[Exception]:
+    assert dialect.dbapi is not None  # noqa: S101 - there is a connection
+    return dialect.dbapi.Error
+
+
+@lru_cache(maxsize=64)
 def driver_instant(dialect: Dialect, instant: datetime) -> Any:
     """An instant as the driver takes it for a column of ``UtcDateTime``."""
     process = UtcDateTime().dialect_impl(dialect).bind_processor(dialect)

@@ -61,13 +61,12 @@ def party_score(
 def keep_scores(connection: Connection, given: Sequence[PartyScore]) -> None:
     """Keep scores, in the transaction that puts them on record."""
     if given:
-        at = {one.scored_at: driver_instant(connection.dialect, one.scored_at) for one in given}
         _INSERT.many(
             connection,
             [
                 (
-                    one.legal_entity, one.party_id, one.decision_id, at[one.scored_at], one.model, one.version,
-                    one.probability, one.score, one.grade,
+                    one.legal_entity, one.party_id, one.decision_id, driver_instant(connection.dialect, one.scored_at),
+                    one.model, one.version, one.probability, one.score, one.grade,
                 )
                 for one in given
             ],

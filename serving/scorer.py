@@ -124,8 +124,9 @@ class Scorer:
 
     def score_rows(self, rows: Matrix, read: Sequence[_Read]) -> list[Scored]:
         """Scores of encoded rows ``(n, k)`` that were read as ``read`` says."""
-        probability = self.model.probability(rows)
-        reasons = self._book.reasons_for(self._explainer.contributions(rows))
+        explained = self._explainer.explained(rows)
+        probability = self.model.calibration.probability(explained.raw_scores)
+        reasons = self._book.reasons_for(explained.contributions)
         credit = self.model.task == "credit"
         nothing = [None] * len(read)
         points = score_points(probability).tolist() if credit else nothing

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from group.libraries import hushed_natively
+from training.compared_rows import rows_to_compare
 from training.model import Booster, ScoringModel
 
 Matrix = npt.NDArray[np.float64]
@@ -30,8 +31,6 @@ _ROWS_AT_ONCE: Final = 4_000
 
 _UNITS: Final = 8
 """Files that the trees are spread over: one of all of them takes a compiler minutes where trees are large."""
-
-_COMPARED_ROWS: Final = 512
 
 
 class CompiledBooster:
@@ -98,29 +97,9 @@ class CompiledBooster:
         return answers
 
     def _require_the_same(self) -> None:
-        rows = _rows_to_compare(self.model_to_string(), self.num_feature())
+        rows = rows_to_compare(self._booster)
         if not np.array_equal(self.predict(rows, raw_score=True), self._booster.predict(rows, raw_score=True)):
             raise NotCompiled("what was compiled answers differently")
-
-
-def _rows_to_compare(text: str, columns: int) -> Matrix:
-    """Rows of the values that training saw, some beyond, a fifth of them missing.
-
-    LightGBM's text says of each column which: ``[least:largest]`` of numbers, categories with colons between them.
-    """
-    [line] = [line for line in text.splitlines() if line.startswith("feature_infos=")]
-    random = np.random.default_rng(0)
-    rows = np.empty((_COMPARED_ROWS, columns))
-    for place, seen in enumerate(line.removeprefix("feature_infos=").split(" ")):
-        if seen.startswith("["):
-            least, largest = map(float, seen.strip("[]").split(":"))
-            span = largest - least
-            rows[:, place] = random.uniform(least - span / 10, largest + span / 10, _COMPARED_ROWS)
-        else:
-            categories = [0.0] if seen == "none" else [float(category) for category in seen.split(":")]
-            rows[:, place] = random.choice([*categories, max(categories) + 1], _COMPARED_ROWS)
-    rows[random.random(rows.shape) < 0.2] = np.nan
-    return rows
 
 
 class NotCompiled(Exception):

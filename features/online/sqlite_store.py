@@ -13,7 +13,7 @@ import numpy as np
 
 from features.online.encoding import doubles
 from features.online.layout import ServiceLayout
-from features.online.stored import SECONDS, Stored, WholeRows, oldest, table_name
+from features.online.stored import SECONDS, RowsInOrder, Stored, WholeRows, oldest, table_name
 from features.online.whole_rows import rows_table, trigger_names
 
 _SQLITE_KEYS: Final = 500
@@ -31,6 +31,8 @@ class SqliteValues:
         # Rows come sorted by the feature's name, which saves reading it.
         self._sorted = [sorted(range(len(view.features)), key=view.features.__getitem__) for view in layout.views]
         self._whole = WholeRows(layout)
+        self._views = sorted(view.name for view in layout.views)
+        self._in_order = RowsInOrder(layout, self._views)
         self._view_places = {view.name: place for place, view in enumerate(layout.views)}
         self._triggers = [
             name for view in layout.views for name in trigger_names(table_name(layout.project, view.name))
@@ -49,6 +51,34 @@ class SqliteValues:
         connection = self._connection()
         if not self._whole_rows_are_kept(connection):
             return self._value_by_value(keys)
+        return self._all_whole(connection, keys) or self._some_whole(connection, keys)
+
+    def _all_whole(self, connection: sqlite3.Connection, keys: Sequence[bytes]) -> Stored | None:
+        """What is stored where each key has the whole row of each view, which is nearly always; None where not."""
+        distinct = sorted(set(keys))
+        keys_asked, views_asked = (",".join("?" * len(asked)) for asked in (distinct, self._views))
+        # The order of the table's key, so there is nothing to sort. The plus has a key's few rows read through, which
+        # is faster than to look each of them up.
+        fetched = connection.execute(
+            f'SELECT event_ts, row FROM "{rows_table(self._layout.project)}" '  # noqa: S608 - names of our own catalogue
+            f"WHERE entity_key IN ({keys_asked}) AND +view IN ({views_asked}) ORDER BY entity_key, view",
+            [*distinct, *self._views],
+        ).fetchall()
+        views = len(self._views)
+        if len(fetched) != views * len(distinct):
+            return None
+        seconds, rows = zip(*fetched, strict=True)
+        values = self._in_order.values(rows)
+        if values is None:
+            return None
+        oldest = np.array(seconds, np.int64).reshape(-1, views).min(axis=1).tolist()
+        if len(distinct) == len(keys) and distinct == list(keys):
+            return Stored(values, [_sqlite_instant(at) for at in oldest])
+        place_of = {key: place for place, key in enumerate(distinct)}
+        places = [place_of[key] for key in keys]
+        return Stored(values[places], [_sqlite_instant(oldest[place]) for place in places])
+
+    def _some_whole(self, connection: sqlite3.Connection, keys: Sequence[bytes]) -> Stored:
         marks = ",".join("?" * len(keys))
         fetched = connection.execute(
             f'SELECT entity_key, view, event_ts, row FROM "{rows_table(self._layout.project)}" '  # noqa: S608 - as above

@@ -80,6 +80,35 @@ class WholeRows:
         return Stored(values, as_of)
 
 
+class RowsInOrder:
+    """Puts a service's values together where every row is there and the rows come in one order."""
+
+    def __init__(self, layout: ServiceLayout, views: Sequence[str]) -> None:
+        """``views`` is the order of the rows of a key."""
+        of_view = {view.name: view.features for view in layout.views}
+        self._digests = np.frombuffer(b"".join(features_digest(of_view[name]) for name in views), "<u8")
+        lengths = [1 + len(of_view[name]) for name in views]
+        starts = np.cumsum([0, *lengths])
+        self._bytes = int(starts[-1]) * DOUBLE_BYTES
+        self._digest_places = starts[:-1]
+        start_of = dict(zip(views, starts.tolist(), strict=False))
+        self._places = np.concatenate(
+            [start_of[view.name] + 1 + np.arange(len(view.features)) for view in layout.views]
+        ).astype(np.int64)
+
+    def values(self, rows: Sequence[bytes | None]) -> npt.NDArray[np.float64] | None:
+        """Values ``(n, k)`` of the rows of ``n`` keys; None if a row is none, or of other features."""
+        if None in rows:
+            return None
+        joined = b"".join(rows)  # type: ignore[arg-type] # None was told before
+        if not joined or len(joined) % self._bytes:
+            return None
+        cells = np.frombuffer(joined, "<f8").reshape(-1, self._bytes // DOUBLE_BYTES)
+        if not (cells.view("<u8")[:, self._digest_places] == self._digests).all():
+            return None
+        return cells[:, self._places]
+
+
 def oldest(instants: Iterable[datetime | None]) -> datetime | None:
     """The oldest of the instants that there are."""
     return min((at for at in instants if at is not None), default=None)

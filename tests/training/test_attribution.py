@@ -47,9 +47,12 @@ def grown(rng: np.random.Generator, rows: Matrix, categorical: int, **parameters
 
 
 def largest_difference(booster: lgb.Booster, rows: Matrix, most_bytes: int = 192 * 2**20) -> float:
-    """Between LightGBM's contributions and ours."""
-    ours = Explainer(booster, most_bytes=most_bytes).contributions(rows)
-    return float(np.abs(ours - booster.predict(rows, pred_contrib=True)).max())
+    """Between LightGBM's contributions and ours; raw scores that come with them are equal to the bit."""
+    explainer = Explainer(booster, most_bytes=most_bytes)
+    ours = explainer.explained(rows)
+    assert explainer.scores_alike
+    assert np.array_equal(ours.raw_scores, booster.predict(rows, raw_score=True))
+    return float(np.abs(ours.contributions - booster.predict(rows, pred_contrib=True)).max())
 
 
 @settings(max_examples=60, deadline=None)
@@ -94,7 +97,9 @@ def test_a_very_deep_tree_is_explained_exactly_where_lightgbm_no_longer_is() -> 
     parameters = {"objective": "binary", "num_leaves": 60, "min_data_in_leaf": 1, "verbosity": -1}
     booster = lgb.train(parameters, lgb.Dataset(rows, target.astype(np.float64)), num_boost_round=3)
     assert booster.trees_to_dataframe()["node_depth"].max() > 20
-    ours = Explainer(booster).contributions(rows[:300])
+    explained = Explainer(booster).explained(rows[:300])
+    assert np.array_equal(explained.raw_scores, booster.predict(rows[:300], raw_score=True))
+    ours = explained.contributions
     assert np.abs(ours.sum(axis=1) - booster.predict(rows[:300], raw_score=True)).max() < 1e-12
     exact = [exact_contribution(booster, rows[69], column) for column in (37, 12, 3)]
     assert np.allclose(ours[69, [37, 12, 3]], exact, atol=1e-14, rtol=0)
@@ -136,6 +141,18 @@ def test_trees_that_learnt_nothing_leave_the_mean() -> None:
     rows = np.random.default_rng(1).normal(size=(50, 3))
     booster = lgb.train({"objective": "binary", "verbosity": -1}, lgb.Dataset(rows, rows[:, 0] > 0), num_boost_round=2)
     assert largest_difference(booster, rows) == 0.0
+
+
+def test_where_raw_scores_differ_the_booster_has_the_word(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(4)
+    rows = random_rows(rng, 500, 5, 0)
+    booster = grown(rng, rows, 0, num_leaves=8)
+    wanted = booster.predict(rows, raw_score=True)
+    monkeypatch.setattr(booster, "predict", lambda asked, **_: np.full(len(asked), 0.5))
+    explainer = Explainer(booster)
+    assert not explainer.scores_alike
+    assert (explainer.explained(rows).raw_scores == 0.5).all()
+    assert not np.array_equal(wanted, explainer.explained(rows).raw_scores)
 
 
 def test_memory_of_the_tables_keeps_its_bound() -> None:

@@ -53,7 +53,8 @@ class _Subtree:
 
 def groups_of(tree: Tree, most_bits: int) -> Iterator[Group]:
     """Cut a tree into the largest subtrees with at most ``most_bits`` conditions; deeper leaves stand alone."""
-    waiting: list[tuple[int, tuple[Condition, ...]]] = [(0, ())] if len(tree.feature) else []
+    # A tree without splits is a leaf.
+    waiting: list[tuple[int, tuple[Condition, ...]]] = [(0 if len(tree.feature) else ~0, ())]
     sizes = _inner_nodes(tree)
     while waiting:
         node, above = waiting.pop()

@@ -62,13 +62,20 @@ def leaf_contributions(
 def fill_table(
     table: Any, value: float, asked: Any, care: Any, want: Any, share: Any, nodes: Any, weights: Any
 ) -> None:
-    """Add a leaf's contributions to each row (pattern) of ``table`` at the columns ``asked``."""
+    """Add a leaf's contributions to each row (pattern) of ``table`` at the columns ``asked``.
+
+    The last column is the value of the leaf that a pattern ends at, if it ends in this group.
+    """
     count = len(asked)
     met, found = np.empty(count), np.empty(count)
     ahead, behind = np.empty((count + 1, LANES)), np.empty(LANES)
     for pattern in range(len(table)):
+        reached = True
         for place in range(count):
             met[place] = 1.0 if pattern & care[place] == want[place] else 0.0
+            reached = reached and met[place] == 1.0
+        if reached:
+            table[pattern, -1] = value
         leaf_contributions(value, count, met, share, nodes, weights, ahead, behind, found)
         for place in range(count):
             table[pattern, asked[place]] += found[place]
@@ -100,8 +107,11 @@ def _read_ahead(table: Any, offsets: Any) -> float:
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def add_contributions(rows: Any, out: Any, layout: Any) -> float:
-    """Add the contributions of all trees to ``out (n, k)`` for ``rows (n, k)``.
+def explain(rows: Any, scores: Any, out: Any, layout: Any) -> float:
+    """Add the contributions of all trees to ``out (n, k)``, and their leaves to ``scores (n,)``, for ``rows (n, k)``.
+
+    Leaves are added tree by tree, as LightGBM does, so that a score is the same to the bit: of a tree's groups one has
+    the row's leaf, and the others add a zero.
 
     Nearly every place in the tables that a row asks for is new to the processor's cache. All places are found first and
     then read, one after the other without a branch: so the processor waits for many of them at a time instead of for
@@ -138,14 +148,17 @@ def add_contributions(rows: Any, out: Any, layout: Any) -> float:
                     asked = (one << np.uint64(groups[group, 5])) - one
                     # Bits of what the path above asks stand above those of the group's own nodes.
                     pattern = own | ((asked & ~failed) << nodes)
-                    offsets[group] = place + np.int64(pattern) * (groups[group + 1, 3] - groups[group, 3])
+                    offsets[group] = place + np.int64(pattern) * (groups[group + 1, 3] - groups[group, 3] + 1)
         read += _read_ahead(table, offsets)
         for group in range(len(offsets)):
             begin, count, offset = groups[group, 3], groups[group + 1, 3] - groups[group, 3], offsets[group]
             if offset >= 0:
                 for column in range(count):
                     out[row, features[begin + column]] += table[offset + column]
+                scores[row] += table[offset + count]
                 continue
+            if failures[group] == none:
+                scores[row] += layout.group_value[group]
             for column in range(count):
                 met[column] = 1.0 - ((failures[group] >> np.uint64(column)) & one)
                 share[column] = layout.shares[begin + column]

@@ -62,7 +62,7 @@ def layout_of(trees: Sequence[Tree], most_bytes: int) -> Layout:
     """
     for bits in range(_MOST_BITS, -1, -1):
         cut = [list(groups_of(tree, bits)) for tree in trees]
-        entries = sum(group.table_rows(bits) * len(group.features) for groups in cut for group in groups)
+        entries = sum(group.table_rows(bits) * (len(group.features) + 1) for groups in cut for group in groups)
         if entries * np.dtype(np.float64).itemsize <= most_bytes:
             break
     if any(len(group.above) > _DEEPEST for groups in cut for group in groups):
@@ -186,8 +186,11 @@ class _Quadratures:
 
 
 def _table(tree: Tree, group: Group, quadratures: _Quadratures) -> npt.NDArray[np.float64]:
-    """What the group's leaves contribute to its features, ``(2^bits · features,)``, for each pattern."""
-    table = np.zeros((1 << group.bits, len(group.features)))
+    """What the group's leaves contribute to its features, and the leaf's value, for each pattern.
+
+    ``(2^bits · (features + 1),)``.
+    """
+    table = np.zeros((1 << group.bits, len(group.features) + 1))
     bit_of = {node: place for place, node in enumerate(group.nodes)}
     for value, path in group.leaves:
         care, want = np.zeros((2, len(group.features)), np.int64)
