@@ -2,6 +2,7 @@
 
 import sqlite3
 import threading
+import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 _MIGRATIONS: Final = Path(__file__).parent / "migrations"
 _READS_ONLY: Final = "jinkong_reads_only"
 _CHECKPOINT_SECONDS: Final = 0.25
+_CHECKPOINTS_APART_SECONDS: Final = 0.02
 _MOST_AHEAD: Final = 8_192
 _ACTS_FOR: Final = "jinkong.legal_entities"
 
@@ -136,26 +138,44 @@ class Checkpoints:
     def __init__(self, engine: Engine) -> None:
         """Begin, until ``close``."""
         self._path = engine.url.database or ""
-        self._ended = threading.Event()
+        self._wanted = threading.Event()
+        self._ended = False
+        self._not_before = 0.0
         self._thread: threading.Thread | None = None
         if engine.dialect.name == "sqlite" and self._path not in ("", ":memory:"):
             self._thread = threading.Thread(target=self._run, name="checkpoints", daemon=True)
             self._thread.start()
 
+    def after_commit(self) -> None:
+        """Move what there is, unless that was just done.
+
+        Commits that come while the disk is busy with a move wait for it. Right after a commit, whoever wrote has to
+        think before the next: a short move then is in nobody's way.
+        """
+        now = time.monotonic()
+        if now >= self._not_before:
+            self._not_before = now + _CHECKPOINTS_APART_SECONDS
+            self._wanted.set()
+
     def close(self) -> None:
         """End. What is left is moved when the last connection is closed."""
-        self._ended.set()
+        self._ended = True
+        self._wanted.set()
         if self._thread is not None:
             self._thread.join()
 
     def _run(self) -> None:
         connection = sqlite3.connect(self._path, timeout=1.0)
-        while not self._ended.wait(_CHECKPOINT_SECONDS):
+        while True:
+            self._wanted.wait(_CHECKPOINT_SECONDS)
+            self._wanted.clear()
+            if self._ended:
+                break
             with suppress(sqlite3.OperationalError):  # busy, or the disk is full: whoever writes is told
                 # Writers begin the file anew once all of it was moved and none of them has added to it meanwhile. The
                 # first move takes long enough for some to come; those after it are short.
                 before, ahead = 0, _moved(connection)
-                while ahead > max(before, _MOST_AHEAD) and not self._ended.is_set():
+                while ahead > max(before, _MOST_AHEAD) and not self._ended:
                     before, ahead = ahead, _moved(connection)
         connection.close()
 

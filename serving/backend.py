@@ -62,6 +62,6 @@ def open_backend(
     with reading(engine) as connection:
         if unfinished_jobs(connection):
             jobs.see_to_it(now=True)
-    return Backend(
-        settings, engine, models, Scoring(settings, engine, now), Checkpoints(engine), Aside(), jobs, shadow, now
-    )
+    checkpoints = Checkpoints(engine)
+    scoring = Scoring(settings, engine, checkpoints, now)
+    return Backend(settings, engine, models, scoring, checkpoints, Aside(), jobs, shadow, now)

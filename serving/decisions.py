@@ -25,13 +25,26 @@ ID_PATTERN: Final = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{1
 """What ``new_decision_id`` gives."""
 
 _ID_LENGTH: Final = 36
+_RANDOM_BYTES: Final = 10
 
 
 def new_decision_id(at: datetime) -> str:
     """An id that sorts by time, so that records about it are written side by side: UUID version 7 (RFC 9562, 5.7)."""
-    milliseconds = int(at.timestamp() * 1_000)
-    random = int.from_bytes(os.urandom(10), "big")
-    value = (milliseconds & (1 << 48) - 1) << 80 | random
+    return new_decision_ids(at, 1)[0]
+
+
+def new_decision_ids(at: datetime, count: int) -> list[str]:
+    """So many of them; whoever needs several asks the machine for chance once."""
+    milliseconds = int(at.timestamp() * 1_000) & (1 << 48) - 1
+    random = os.urandom(_RANDOM_BYTES * count)
+    return [
+        _uuid7(milliseconds, int.from_bytes(random[first : first + _RANDOM_BYTES], "big"))
+        for first in range(0, len(random), _RANDOM_BYTES)
+    ]
+
+
+def _uuid7(milliseconds: int, random: int) -> str:
+    value = milliseconds << 80 | random
     value = value & ~(0xF << 76) | 0x7 << 76
     value = value & ~(0x3 << 62) | 0x2 << 62
     return str(uuid.UUID(int=value))

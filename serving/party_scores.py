@@ -24,6 +24,7 @@ scores: Final = Table(
     Column("probability", Float, nullable=False),
     Column("score", Integer),
     Column("grade", String(8)),
+    sqlite_with_rowid=False,
 )
 """One row a score of a party. Decision ids sort by time. What was seen is in the audit log."""
 

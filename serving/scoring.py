@@ -13,7 +13,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from features import FeatureStoreUnavailable, UnknownParty
 from group.audit import AuditEvent, append_all
-from group.database import DatabaseUnavailable, is_busy, open_database, reading
+from group.database import Checkpoints, DatabaseUnavailable, is_busy, open_database, reading
 from group.errors import JinkongError
 from group.settings import Settings
 from serving.decisions import (
@@ -22,6 +22,7 @@ from serving.decisions import (
     answer,
     decision_payload,
     new_decision_id,
+    new_decision_ids,
     part_payload,
     recorded,
     repeated_payload,
@@ -71,8 +72,11 @@ class _Earlier:
 class Scoring:
     """Gives scores of any loaded model, each with its record."""
 
-    def __init__(self, settings: Settings, engine: Engine, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self, settings: Settings, engine: Engine, checkpoints: Checkpoints, now: Callable[[], datetime]
+    ) -> None:
         self._engine = engine
+        self._checkpoints = checkpoints
         self._now = now
         self._last_score = timedelta(days=settings.last_score_days)
         # A server elsewhere may take its time, which the loop must not wait for.
@@ -133,7 +137,9 @@ class Scoring:
         outcomes = _outcomes(wanted)
         if any(isinstance(outcome, FeatureStoreUnavailable) for outcome in outcomes) or self._quick_engine is None:
             raise WouldWait
-        return self._answers(self._quick_engine, wanted, outcomes, quickly=True)
+        answers = self._answers(self._quick_engine, wanted, outcomes, quickly=True)
+        self._checkpoints.after_commit()
+        return answers
 
     def _give(self, wanted: Sequence[_Wanted]) -> list[GivenScore | Exception]:
         outcomes = [
@@ -152,10 +158,11 @@ class Scoring:
     ) -> list[GivenScore | Exception]:
         now = self._now()
         events, replies, of_parties = [], [], []
+        names = iter(new_decision_ids(now, len(wanted)))
         for one, outcome in zip(wanted, outcomes, strict=True):
             if isinstance(outcome, Exception):
                 continue
-            name, asked = new_decision_id(now), _asked_for(one.request)
+            name, asked = next(names), _asked_for(one.request)
             registered, party = one.scorer.registered, one.request.party_id
             if isinstance(outcome, _Earlier):
                 payload = repeated_payload(asked, outcome.content, outcome.degraded)
