@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, NewType
 
+import orjson
 from sqlalchemy import (
     BigInteger,
     Column,
@@ -101,8 +102,6 @@ class AuditRecord:
     previous_hash: str
     record_hash: str
 
-
-_TEXTS: Final = json.JSONEncoder(ensure_ascii=False)
 
 _INSERT: Final = Prepared(insert(audit_log))
 _HEAD: Final = Prepared(
@@ -296,4 +295,8 @@ def _recomputed(record: AuditRecord) -> str:
 def _digest(*fields: object) -> str:
     # A JSON list keeps the fields apart: ("ab", "c") and ("a", "bc") must not hash alike.
     texts = [field.isoformat() if isinstance(field, datetime) else field for field in fields]
-    return hashlib.sha256(_TEXTS.encode(texts).encode("utf-8", "surrogatepass")).hexdigest()
+    try:
+        listed = b"[" + b", ".join([orjson.dumps(text) for text in texts]) + b"]"
+    except TypeError:  # half a character, which is no UTF-8
+        listed = json.dumps(texts, ensure_ascii=False).encode("utf-8", "surrogatepass")
+    return hashlib.sha256(listed).hexdigest()

@@ -96,9 +96,16 @@ def offered(decision: Decision) -> dict[str, Any]:
     }
 
 
-def part_payload(
-    legal_entity: str, registered: RegisteredModel, parties: Sequence[str | None], scored: Sequence[Scored]
-) -> CanonicalJson:
+@dataclass(frozen=True, slots=True)
+class RecordedRow:
+    """A row of a batch that got a score: of whom, what was seen, and its ``answer``."""
+
+    party_id: str | None
+    scored: Scored
+    answer: Mapping[str, Any]
+
+
+def part_payload(legal_entity: str, registered: RegisteredModel, rows: Sequence[RecordedRow]) -> CanonicalJson:
     """What the audit log keeps of a part of a batch: one record, with a row a score."""
     return _text(
         {
@@ -106,12 +113,12 @@ def part_payload(
             "model": {"name": registered.name, "version": registered.version, "sha256": registered.sha256},
             "rows": [
                 {
-                    "party_id": party,
-                    "features": one.values,
-                    "features_as_of": one.features_as_of.isoformat() if one.features_as_of else None,
-                    **answer(one),
+                    "party_id": row.party_id,
+                    "features": row.scored.values,
+                    "features_as_of": row.scored.features_as_of.isoformat() if row.scored.features_as_of else None,
+                    **row.answer,
                 }
-                for party, one in zip(parties, scored, strict=True)
+                for row in rows
             ],
         }
     )

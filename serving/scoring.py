@@ -1,9 +1,9 @@
 """Scores as they are given: gathered, scored together, on record together, and only then answered."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from itertools import count
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
@@ -19,6 +19,7 @@ from group.settings import Settings
 from serving.decisions import (
     SCORE_GIVEN,
     SCORES_GIVEN,
+    RecordedRow,
     answer,
     decision_payload,
     new_decision_id,
@@ -32,6 +33,7 @@ from serving.gathering import Gatherer, WouldWait
 from serving.messages.scores import ScoreRequest
 from serving.party_scores import PartyScore, keep_scores, last_score, party_score
 from serving.scorer import Asked, Scored, Scorer
+from training import RegisteredModel
 
 if TYPE_CHECKING:
     from serving.batches import Answer, Batch
@@ -41,8 +43,11 @@ _MOST_WAITING: Final = 512
 _QUICK_SECONDS: Final = 0.02
 """How long the loop waits for another writer before it leaves the writing to a thread."""
 
-_PART: Final = 500
+_PART: Final = 250
 """Rows of a batch that are scored and recorded in one go."""
+
+_AHEAD: Final = 4
+"""Parts of batches that are scored at a time; those of more batches wait."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +89,7 @@ class Scoring:
         self._quick_engine = (
             open_database(settings.state_url, wait_seconds=_QUICK_SECONDS, leave_checkpoints=True) if here else None
         )
+        self._ahead = ThreadPoolExecutor(_AHEAD, thread_name_prefix="batches")
         self._gatherer = Gatherer(
             self._give, self._give_quickly if here else None, most_at_once=_MOST_AT_ONCE, most_waiting=_MOST_WAITING
         )
@@ -105,31 +111,49 @@ class Scoring:
         """
         asked = [Asked(legal_entity, party_id=party) for party in batch.parties]
         asked += [Asked(legal_entity, features=row) for row in batch.rows]
-        for first in range(0, len(asked), _PART):
-            part = asked[first : first + _PART]
-            outcomes = scorer.score(part)
-            given = [outcome for outcome in outcomes if isinstance(outcome, Scored)]
-            of_whom = [one.party_id for one, outcome in zip(part, outcomes, strict=True) if isinstance(outcome, Scored)]
-            now = self._now()
-            record = new_decision_id(now)
-            if given:
-                payload = part_payload(legal_entity, scorer.registered, of_whom, given)
-                of_parties = [
-                    party_score(legal_entity, party, row_id(record, row), now, scorer.registered, one)
-                    for row, (party, one) in enumerate(zip(of_whom, given, strict=True))
-                    if party is not None
-                ]
-                event = AuditEvent(legal_entity, caller, SCORES_GIVEN, record, payload)
-                _record(self._engine, [event], of_parties, now)
-            rows = count()
-            yield [
-                answered(number, one, outcome, row_id(record, next(rows)) if isinstance(outcome, Scored) else None)
-                for number, (one, outcome) in enumerate(zip(part, outcomes, strict=True), first)
-            ]
+        parts = [asked[first : first + _PART] for first in range(0, len(asked), _PART)]
+        coming = self._ahead.submit(scorer.score, parts[0])
+        for number, part in enumerate(parts):
+            outcomes = coming.result()
+            # The next part is scored while this one goes on record and is told.
+            if number + 1 < len(parts):
+                coming = self._ahead.submit(scorer.score, parts[number + 1])
+            yield self._part_on_record(number * _PART, part, outcomes, legal_entity, scorer.registered, caller)
+
+    def _part_on_record(
+        self,
+        first: int,
+        part: Sequence[Asked],
+        outcomes: Sequence[Scored | JinkongError],
+        legal_entity: str,
+        registered: RegisteredModel,
+        caller: str,
+    ) -> "list[Answer]":
+        """The answers of a part whose first row is the batch's ``first``, once they are on disk."""
+        now = self._now()
+        record = new_decision_id(now)
+        told: list[Answer] = []
+        kept: list[RecordedRow] = []
+        of_parties = []
+        for number, (one, outcome) in enumerate(zip(part, outcomes, strict=True), first):
+            if isinstance(outcome, JinkongError):
+                told.append(unanswered(number, one, outcome))
+                continue
+            name, given = row_id(record, len(kept)), answer(outcome)
+            kept.append(RecordedRow(one.party_id, outcome, given))
+            told.append(_told(number, one, name, given))
+            if one.party_id is not None:
+                of_parties.append(party_score(legal_entity, one.party_id, name, now, registered, outcome))
+        if kept:
+            payload = part_payload(legal_entity, registered, kept)
+            _record(self._engine, [AuditEvent(legal_entity, caller, SCORES_GIVEN, record, payload)], of_parties, now)
+            self._checkpoints.after_commit()
+        return told
 
     def close(self) -> None:
         """Give what is being scored, and end."""
         self._gatherer.close()
+        self._ahead.shutdown()
         if self._quick_engine is not None:
             self._quick_engine.dispose()
 
@@ -235,15 +259,22 @@ def _outcomes(wanted: Sequence[_Wanted]) -> list[Scored | Exception]:
     return outcomes
 
 
-def answered(number: int, asked: Asked, outcome: Scored | Exception, decision_id: str | None = None) -> "Answer":
-    """What became of one row of many."""
-    told: Answer = {"row": number, "decision_id": decision_id, "party_id": asked.party_id}
-    if isinstance(outcome, Scored):
-        return told | answer(outcome) | {"error": None}
-    code = "unknown_party" if isinstance(outcome, UnknownParty) else "wrong_feature_row"
-    return told | {
-        "probability": None, "score": None, "grade": None, "reasons": None, "error": f"{code}: {outcome}"
-    }  # fmt: skip
+def answered(number: int, asked: Asked, outcome: Scored | JinkongError) -> "Answer":
+    """What became of one row of many that have no decision of their own."""
+    if isinstance(outcome, JinkongError):
+        return unanswered(number, asked, outcome)
+    return _told(number, asked, None, answer(outcome))
+
+
+def unanswered(number: int, asked: Asked, error: JinkongError) -> "Answer":
+    """The row of one that got no score."""
+    code = "unknown_party" if isinstance(error, UnknownParty) else "wrong_feature_row"
+    nothing = {"probability": None, "score": None, "grade": None, "reasons": None}
+    return _told(number, asked, None, nothing) | {"error": f"{code}: {error}"}
+
+
+def _told(number: int, asked: Asked, decision_id: str | None, given: Mapping[str, Any]) -> "Answer":
+    return {"row": number, "decision_id": decision_id, "party_id": asked.party_id, **given, "error": None}
 
 
 def _asked_for(request: ScoreRequest) -> dict[str, Any]:

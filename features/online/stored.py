@@ -96,14 +96,12 @@ class RowsInOrder:
             [start_of[view.name] + 1 + np.arange(len(view.features)) for view in layout.views]
         ).astype(np.int64)
 
-    def values(self, rows: Sequence[bytes | None]) -> npt.NDArray[np.float64] | None:
-        """Values ``(n, k)`` of the rows of ``n`` keys; None if a row is none, or of other features."""
-        if None in rows:
+    def values(self, keys: Sequence[bytes | None]) -> npt.NDArray[np.float64] | None:
+        """Values ``(n, k)`` of the rows of ``n`` keys, joined for each; None if one is missing or of other features."""
+        whole = [rows for rows in keys if rows is not None and len(rows) == self._bytes]
+        if len(whole) < len(keys) or not whole:
             return None
-        joined = b"".join(rows)  # type: ignore[arg-type] # None was told before
-        if not joined or len(joined) % self._bytes:
-            return None
-        cells = np.frombuffer(joined, "<f8").reshape(-1, self._bytes // DOUBLE_BYTES)
+        cells = np.frombuffer(b"".join(whole), "<f8").reshape(len(whole), -1)
         if not (cells.view("<u8")[:, self._digest_places] == self._digests).all():
             return None
         return cells[:, self._places]

@@ -207,10 +207,12 @@ def test_rows_that_we_wrote_are_read_whole(kind: str, request: pytest.FixtureReq
     apply_definitions(store, tmp_path / "features")
     parties = [("consumer", f"P{number}") for number in range(700)]
     keys = entity_keys(["legal_entity", "party_id"], parties)
+    written = {}
     for view in SERVED:
         values = np.random.default_rng(1).normal(size=(700, len(view.feature_names)))
         layout = ViewLayout(view.name, tuple(view.feature_names))
         write(settings, layout, ViewRows(keys, values, [JANUARY] * 700, [JANUARY] * 700))
+        written[view.name] = values
     reader = online_reader(settings, SERVED[1].feature_names)
     by_value: list[int] = []
     slow = reader._store._value_by_value  # type: ignore[attr-defined]
@@ -221,6 +223,11 @@ def test_rows_that_we_wrote_are_read_whole(kind: str, request: pytest.FixtureReq
 
     reader._store._value_by_value = counted  # type: ignore[attr-defined]
     read = reader.read([*parties, ("leasing", "P_NOBODY")])
+    assert np.array_equal(read.values[:700], written[SERVED[1].name])
+    # All of them known, in another order, one twice.
+    again = reader.read([*reversed(parties), parties[5]])
+    assert np.array_equal(again.values, np.vstack([read.values[:700][::-1], read.values[5:6]]))
+    assert again.as_of == [JANUARY] * 701
     assert by_value == []
     assert read.found.tolist() == [True] * 700 + [False]
     frame = pd.DataFrame([parties[3]], columns=["legal_entity", "party_id"])

@@ -1,5 +1,7 @@
 """The audit log: appended once, chained, and whatever is changed behind its back is found at its place."""
 
+import hashlib
+import json
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -13,6 +15,7 @@ from sqlalchemy.exc import DBAPIError
 from group.audit import (
     AuditEvent,
     InvalidAuditEvent,
+    _digest,
     append,
     append_all,
     audit_head,
@@ -240,4 +243,27 @@ def test_any_json_keeps_the_chain_whole_and_reads_back_the_same(
         with engine.begin() as connection:
             record = append(connection, AuditEvent("credit", "a", "b", "c", payload), START)
             assert record.payload == canonical_json(payload)
+    assert verify(engine) is None
+
+
+@given(st.lists(st.text(st.characters(codec=None)) | st.integers(0, 2**62), min_size=1, max_size=8))
+def test_a_hash_is_of_the_json_list_of_the_fields_as_python_writes_it(fields: list[str | int]) -> None:
+    """Whoever verifies a chain without this program can compute its hashes from this sentence."""
+    listed = json.dumps(fields, ensure_ascii=False).encode("utf-8", "surrogatepass")
+    assert _digest(*fields) == hashlib.sha256(listed).hexdigest()
+
+
+def test_a_text_that_the_database_refuses_is_told_without_what_was_to_be_written(engine: Engine) -> None:
+    """The statement goes to the driver as it is; its errors are SQLAlchemy's all the same."""
+    with engine.begin() as connection:
+        append(connection, an_event(1), START)
+
+    def with_a_number_that_is_taken() -> None:
+        with engine.begin() as connection:
+            connection.execute(delete(audit_head))
+            append(connection, an_event(2), START)
+
+    with pytest.raises(DBAPIError) as caught:
+        with_a_number_that_is_taken()
+    assert "王芳" not in str(caught.value)
     assert verify(engine) is None

@@ -75,6 +75,27 @@ def test_migrations_can_be_undone_and_done_again(database_url: str) -> None:
     engine.dispose()
 
 
+def test_scores_outlast_their_new_layout(database_url: str) -> None:
+    engine = open_database(database_url)
+    migrate(engine)
+    configuration = _alembic()
+    with engine.begin() as connection:
+        configuration.attributes["connection"] = connection
+        command.downgrade(configuration, "0008")
+    at = datetime(2026, 1, 2, 3, 4, 5, 6, UTC)
+    kept = [
+        party_scores.PartyScore("credit", f"P{number}", "a decision", at, "credit_pd", "1", 0.25, 640 + number, "R3")
+        for number in range(3)
+    ]
+    with engine.begin() as connection:
+        party_scores.keep_scores(connection, kept)
+    migrate(engine)
+    with engine.connect() as connection:
+        read = [party_scores.scores_of_party(connection, f"P{number}", ["credit"], 5) for number in range(3)]
+    assert read == [[one] for one in kept]
+    engine.dispose()
+
+
 def test_a_database_without_this_versions_tables_says_what_to_do(database_url: str) -> None:
     engine = open_database(database_url)
     with pytest.raises(
