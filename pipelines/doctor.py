@@ -20,8 +20,7 @@ from group.audit import verify
 from group.database import migrate, open_database, require_current
 from group.errors import JinkongError
 from group.settings import Settings, documented_settings
-from pipelines.jobs import data, features, training
-from pipelines.steps import last_record
+from pipelines.steps import DATA, FEATURES, TRAINING, last_record
 from pipelines.workspace import Workspace
 
 State = Literal["well", "later", "ill"]
@@ -55,7 +54,7 @@ def examine(settings: Settings, console: Console, *, migrate_first: bool) -> boo
         lambda: _registry(settings),
         lambda: _ray(settings),
         lambda: _api(settings),
-        *(lambda step=step: _step(settings, step) for step in (data.STEP, features.STEP, training.STEP)),
+        *(lambda step=step: _step(settings, step) for step in (DATA, FEATURES, TRAINING)),
     ]
     table = Table("check", "", title="jinkong doctor", title_justify="left")
     for column in ("found", "what to do"):
@@ -204,7 +203,7 @@ def _api(settings: Settings) -> Finding:
 
 def _step(settings: Settings, step: str) -> Finding:
     record = last_record(Workspace.of(settings), step)
-    command = {data.STEP: "data", features.STEP: "features", training.STEP: "train"}[step]
+    command = {DATA: "data", FEATURES: "features", TRAINING: "train"}[step]
     if record is None:
         return Finding(f"step {step}", "later", "was not done yet", f"run `jinkong {command}`")
     return Finding(f"step {step}", "well", f"done in {record.seconds:.0f} s")

@@ -16,6 +16,13 @@ from polars.exceptions import ComputeError
 from group.errors import Unavailable
 from pipelines.workspace import Workspace
 
+DATA: Final = "data"
+IDENTITY: Final = "identity"
+FEATURES: Final = "features"
+TRAINING: Final = "training"
+MARKETING: Final = "marketing"
+"""What the steps are called, on record and on the screen."""
+
 _CODE: Final = Path(__file__).resolve().parent.parent
 _LIBRARIES: Final = ("duckdb", "feast", "lightgbm", "numpy", "pandera", "polars", "pyarrow", "scikit-learn")
 """Those whose next release may compute something else."""

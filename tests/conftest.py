@@ -192,12 +192,11 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-@pytest.fixture
-def mlflow_server(tmp_path: Path) -> Iterator[str]:
-    """A real MLflow server; yields its address."""
+@pytest.fixture(scope="session")
+def mlflow_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A real MLflow server that the whole run shares: it takes ten seconds to start."""
     port = free_port()
-    folder = tmp_path / "mlflow_server"
-    folder.mkdir()
+    folder = tmp_path_factory.mktemp("mlflow_server")
     command = [
         sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1",
         "--backend-store-uri", f"sqlite:///{folder}/mlflow.db", "--artifacts-destination", str(folder / "files"),
@@ -206,6 +205,17 @@ def mlflow_server(tmp_path: Path) -> Iterator[str]:
         url = f"http://127.0.0.1:{port}"
         wait_until(lambda: httpx.get(f"{url}/health").is_success, process, folder / "log")
         yield url
+
+
+@pytest.fixture
+def mlflow_server(mlflow_process: str) -> str:
+    """A real MLflow server with an empty registry; its address."""
+    from mlflow import MlflowClient
+
+    client = MlflowClient(mlflow_process)
+    for registered in client.search_registered_models():
+        client.delete_registered_model(registered.name)
+    return mlflow_process
 
 
 @pytest.fixture

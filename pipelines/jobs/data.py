@@ -17,10 +17,8 @@ from features import (
 from features.contracts.tokens import Tokens
 from group.settings import Settings
 from pipelines.progress import Reporter
-from pipelines.steps import StepRecord, fingerprint, run_step
+from pipelines.steps import DATA, StepRecord, fingerprint, run_step
 from pipelines.workspace import Workspace
-
-STEP = "data"
 
 
 def load_data(settings: Settings, source: Source, reporter: Reporter, *, again: bool = False) -> StepRecord:
@@ -81,7 +79,7 @@ def load_data(settings: Settings, source: Source, reporter: Reporter, *, again: 
         }
 
     return run_step(
-        workspace, STEP, wanted, work, still_there=lambda: parts_are_there(workspace.canonical), again=again
+        workspace, DATA, wanted, work, still_there=lambda: parts_are_there(workspace.canonical), again=again
     )
 
 

@@ -31,13 +31,10 @@ from features import (
     write_supplier_peers,
 )
 from group.settings import Settings
-from pipelines.jobs import identity
 from pipelines.progress import Reporter
-from pipelines.steps import StepRecord, fingerprint, last_record, run_step
+from pipelines.steps import FEATURES, IDENTITY, StepRecord, fingerprint, last_record, run_step
 from pipelines.workspace import Workspace
 from training import ray_session
-
-STEP = "features"
 
 
 def build_features(
@@ -55,7 +52,7 @@ def build_features(
     """
     workspace = Workspace.of(settings)
     manifest = read_manifest(workspace.data)
-    linked = last_record(workspace, identity.STEP)
+    linked = last_record(workspace, IDENTITY)
     if linked is None:
         raise UnknownSource(f"The customers in {workspace.data} were not linked; run `jinkong data` again.")
     complete_pushes(workspace.canonical)
@@ -96,10 +93,10 @@ def build_features(
         }
 
     def still_there() -> bool:
-        done = last_record(workspace, STEP)
+        done = last_record(workspace, FEATURES)
         return done is not None and len(list(workspace.features.glob("*/as_of_*.parquet"))) >= done.facts["files"]
 
-    return run_step(workspace, STEP, wanted, work, still_there=still_there, again=again)
+    return run_step(workspace, FEATURES, wanted, work, still_there=still_there, again=again)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +114,7 @@ def built_features(workspace: Workspace) -> StepRecord:
     Raises:
         ContractBroken: nothing was.
     """
-    built = last_record(workspace, STEP)
+    built = last_record(workspace, FEATURES)
     if built is None:
         raise ContractBroken(f"{workspace.home} has no features; run `jinkong features` first.")
     return built

@@ -10,12 +10,9 @@ from features import Resolution, resolve_parties
 from features.identity.rulings import queue_reviews, rulings_in_force
 from group.database import migrate, open_database
 from group.settings import Settings
-from pipelines.jobs import data
 from pipelines.progress import Reporter
-from pipelines.steps import StepRecord, fingerprint, last_record, run_step
+from pipelines.steps import DATA, IDENTITY, StepRecord, fingerprint, last_record, run_step
 from pipelines.workspace import Workspace
-
-STEP = "identity"
 
 
 def link_customers(settings: Settings, reporter: Reporter, *, again: bool = False) -> StepRecord:
@@ -25,7 +22,7 @@ def link_customers(settings: Settings, reporter: Reporter, *, again: bool = Fals
         DatabaseUnavailable: officers' rulings cannot be read.
     """
     workspace = Workspace.of(settings)
-    loaded = last_record(workspace, data.STEP)
+    loaded = last_record(workspace, DATA)
     engine = open_database(settings.state_url)
     try:
         migrate(engine)
@@ -44,7 +41,7 @@ def link_customers(settings: Settings, reporter: Reporter, *, again: bool = Fals
             return _facts(found) | {"waiting": queue_reviews(engine, found.uncertain, datetime.now(UTC))}
 
         return run_step(
-            workspace, STEP, wanted, work, still_there=(workspace.canonical / "parties").is_dir, again=again
+            workspace, IDENTITY, wanted, work, still_there=(workspace.canonical / "parties").is_dir, again=again
         )  # fmt: skip
     finally:
         engine.dispose()

@@ -9,7 +9,7 @@ from group.settings import Settings
 from pipelines.jobs.features import built_features
 from pipelines.jobs.training import incumbent_of, is_registered, keep_report
 from pipelines.progress import Reporter, as_steps
-from pipelines.steps import StepRecord, fingerprint, last_record, run_step
+from pipelines.steps import MARKETING, StepRecord, fingerprint, last_record, run_step
 from pipelines.workspace import Workspace
 from training import LocalGrowth, Origin, RegisteredModel, register, register_version, report_page
 from training.marketing import (
@@ -21,8 +21,6 @@ from training.marketing import (
 )
 from training.uplift import UpliftFrame, uplift_frame
 from training.validation import Verdict
-
-STEP = "marketing"
 
 
 def train_marketing(
@@ -67,12 +65,12 @@ def train_marketing(
         return {"models": {one["model"]["name"]: one for one in made}}
 
     def still_there() -> bool:
-        done = last_record(workspace, STEP)
+        done = last_record(workspace, MARKETING)
         return done is not None and all(
             is_registered(one["model"], settings) for one in done.facts["models"].values()
         )  # fmt: skip
 
-    return run_step(workspace, STEP, wanted, work, still_there=still_there, again=again)
+    return run_step(workspace, MARKETING, wanted, work, still_there=still_there, again=again)
 
 
 def _response(settings: Settings, contacts: UpliftFrame, origin: Origin, reporter: Reporter) -> dict[str, Any]:

@@ -9,10 +9,9 @@ import polars as pl
 
 from features import ContractBroken
 from group.settings import Settings
-from pipelines.jobs import training as pooled_training
 from pipelines.jobs.training import incumbent_of, keep_report
 from pipelines.progress import Reporter
-from pipelines.steps import StepRecord, last_record
+from pipelines.steps import TRAINING, StepRecord, last_record
 from pipelines.workspace import Workspace
 from training import (
     Candidate,
@@ -119,7 +118,7 @@ def segment_work(settings: Settings, trained_by: str | None = None) -> SegmentWo
 
 
 def _last_training(workspace: Workspace) -> StepRecord:
-    record = last_record(workspace, pooled_training.STEP)
+    record = last_record(workspace, TRAINING)
     if record is None or not workspace.unseen.is_file() or not workspace.frame.is_file():
         raise ContractBroken(
             f"{workspace.home} has no pooled model for segments to go on from; run `jinkong train` first."

@@ -10,7 +10,7 @@ from group.settings import Settings
 from pipelines.jobs.features import built_features
 from pipelines.jobs.tuning import chosen_parameters, tune_credit
 from pipelines.progress import Reporter, as_steps
-from pipelines.steps import StepRecord, fingerprint, last_record, run_step
+from pipelines.steps import TRAINING, StepRecord, fingerprint, last_record, run_step
 from pipelines.workspace import Workspace
 from training import (
     MODEL_NAME,
@@ -35,8 +35,6 @@ from training import (
     report_page,
     train_credit_candidate,
 )
-
-STEP = "training"
 
 CROSS_VALIDATION_TREES: Final = 300
 
@@ -121,10 +119,10 @@ def train_credit(
         return _facts(frame, candidate, registered, folds) | {"report": page}
 
     def still_there() -> bool:
-        done = last_record(workspace, STEP)
+        done = last_record(workspace, TRAINING)
         return done is not None and workspace.test_pd.is_file() and is_registered(done.facts["model"], settings)
 
-    return run_step(workspace, STEP, wanted, work, still_there=still_there, again=again)
+    return run_step(workspace, TRAINING, wanted, work, still_there=still_there, again=again)
 
 
 def keep_report(workspace: Workspace, registered: RegisteredModel, page: str) -> str:
