@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# Compiled at once: where Python may not write beside what it imports, each start of each process would do it again.
+ROOMS := group features training workflow reporting serving pipelines notebooks tests
 DEMO_ARGS ?=
 BENCH_ARGS ?=
 
@@ -18,8 +20,9 @@ $(READY): requirements.lock bootstrap.lock pyproject.toml
 		{ echo "Jinkong needs Python 3.11 or newer; $$($(PYTHON) --version) is '$(PYTHON)'. Try: make PYTHON=python3.11"; exit 2; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r bootstrap.lock
-	VIRTUAL_ENV=$(VENV) $(BIN)/uv pip sync --quiet --require-hashes requirements.lock bootstrap.lock
+	VIRTUAL_ENV=$(VENV) $(BIN)/uv pip sync --quiet --compile-bytecode --require-hashes requirements.lock bootstrap.lock
 	VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --no-deps --no-build-isolation --editable .
+	$(BIN)/python -m compileall -q $(ROOMS)
 	touch $@
 
 demo: $(READY)   ## the simulated group, from raw data to ten scores over HTTP; DEMO_ARGS="--keep" leaves the server up
