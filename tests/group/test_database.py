@@ -191,3 +191,28 @@ def test_checkpoints_move_what_was_written_ahead_though_a_connection_stays_open(
     checkpoints.close()
     assert audit.verify(engine) is None
     engine.dispose()
+
+
+def test_what_was_written_ahead_is_moved_right_after_a_commit_that_asks_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "_CHECKPOINT_SECONDS", 3_600.0)
+    path = tmp_path / "state.db"
+    engine = open_database(f"sqlite:///{path}", leave_checkpoints=True)
+    migrate(engine)
+    checkpoints = Checkpoints(engine)
+    event = audit.AuditEvent("credit", "test", "tested", "a subject", {"text": "x" * 500_000})
+    with engine.connect():
+        for _ in range(3):
+            before = path.stat().st_size
+            with engine.begin() as connection:
+                audit.append(connection, event, datetime(2026, 1, 1, tzinfo=UTC))
+            # One that comes right after another is left for later: somebody commits again.
+            deadline = time.monotonic() + 30
+            while path.stat().st_size < before + 400_000:
+                checkpoints.after_commit()
+                assert time.monotonic() < deadline
+                time.sleep(0.005)
+    checkpoints.close()
+    assert audit.verify(engine) is None
+    engine.dispose()
