@@ -13,7 +13,7 @@ from redis.retry import Retry
 from features.online.address import StoreAddress
 from features.online.encoding import doubles
 from features.online.layout import ServiceLayout
-from features.online.stored import READ_SECONDS, SECONDS, Stored, WholeRows, oldest
+from features.online.stored import READ_SECONDS, SECONDS, Stored, WholeRows, joined_rows, oldest
 
 
 def redis_field(view: str, feature: str) -> bytes:
@@ -71,11 +71,11 @@ class RedisValues:
     def read(self, keys: Sequence[bytes]) -> Stored:
         """See ``KeyValues``."""
         views = len(self._layout.views)
-        rows: list[list[bytes | None]] = []
+        rows: list[bytes] = []
         as_of: list[datetime | None] = []
         for reply in self._hashes(keys, self._row_fields):
             instants = reply[views:]
-            rows.append(list(map(_redis_whole_row, reply, instants, self._whole.absent)))
+            rows.append(joined_rows(list(map(_redis_whole_row, reply, instants, self._whole.absent))))
             as_of.append(oldest(map(_redis_instant, set(instants))))
         return self._whole.stored(keys, rows, as_of, self._value_by_value)
 

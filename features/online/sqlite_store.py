@@ -13,7 +13,7 @@ import numpy as np
 
 from features.online.encoding import doubles
 from features.online.layout import ServiceLayout
-from features.online.stored import SECONDS, RowsInOrder, Stored, WholeRows, oldest, table_name
+from features.online.stored import SECONDS, Stored, WholeRows, joined_rows, oldest, table_name
 from features.online.whole_rows import rows_table, trigger_names
 
 _SQLITE_KEYS: Final = 500
@@ -32,7 +32,8 @@ class SqliteValues:
         self._sorted = [sorted(range(len(view.features)), key=view.features.__getitem__) for view in layout.views]
         self._whole = WholeRows(layout)
         self._views = sorted(view.name for view in layout.views)
-        self._in_order = RowsInOrder(layout, self._views)
+        self._in_order = WholeRows(layout, self._views)
+        self._nothing = (None, b"".join(self._in_order.absent))
         self._view_places = {view.name: place for place, view in enumerate(layout.views)}
         self._triggers = [
             name for view in layout.views for name in trigger_names(table_name(layout.project, view.name))
@@ -51,39 +52,29 @@ class SqliteValues:
         connection = self._connection()
         if not self._whole_rows_are_kept(connection):
             return self._value_by_value(keys)
-        return self._all_whole(connection, keys) or self._some_whole(connection, keys)
-
-    def _all_whole(self, connection: sqlite3.Connection, keys: Sequence[bytes]) -> Stored | None:
-        """What is stored where each key has the whole row of each view, which is nearly always; None where not."""
-        distinct = sorted(set(keys))
-        keys_asked, views_asked = (",".join("?" * len(asked)) for asked in (distinct, self._views))
+        keys_asked, views_asked = (",".join("?" * len(asked)) for asked in (keys, self._views))
         # A key's rows come one after the other, in the order of the table's key, so there is nothing to sort. The plus
         # has them read through, which is faster than to look each of them up. They come as one value, which is one step
         # of the interpreter: each row begins with its digest, so that no other order passes for this one.
         fetched = connection.execute(
-            f"SELECT min(event_ts), CAST(group_concat(row, '') AS BLOB) "  # noqa: S608 - names of our own catalogue
+            "SELECT entity_key, min(event_ts), CAST(group_concat(row, '') AS BLOB) "  # noqa: S608 - names of our own catalogue
             f'FROM "{rows_table(self._layout.project)}" '
             f"WHERE entity_key IN ({keys_asked}) AND +view IN ({views_asked}) GROUP BY entity_key",
-            [*distinct, *self._views],
-        ).fetchall()
-        values = self._in_order.values([rows for _, rows in fetched]) if len(fetched) == len(distinct) else None
-        if values is None:
-            return None
-        oldest = [at for at, _ in fetched]
-        if len(distinct) == len(keys) and distinct == list(keys):
-            return Stored(values, [_sqlite_instant(at) for at in oldest])
-        place_of = {key: place for place, key in enumerate(distinct)}
-        places = [place_of[key] for key in keys]
-        return Stored(values[places], [_sqlite_instant(oldest[place]) for place in places])
+            [*keys, *self._views],
+        )
+        found = {key: (_sqlite_instant(at), rows or b"") for key, at, rows in fetched}
+        # Neither a row nor a mark: the store has nothing of the key.
+        known = [found.get(key, self._nothing) for key in keys]
+        return self._in_order.stored(keys, [rows for _, rows in known], [at for at, _ in known], self._view_by_view)
 
-    def _some_whole(self, connection: sqlite3.Connection, keys: Sequence[bytes]) -> Stored:
+    def _view_by_view(self, keys: Sequence[bytes]) -> Stored:
+        """Of keys that lack a view, or whose row of one has to be read value by value."""
         marks = ",".join("?" * len(keys))
-        fetched = connection.execute(
+        fetched = self._connection().execute(
             f'SELECT entity_key, view, event_ts, row FROM "{rows_table(self._layout.project)}" '  # noqa: S608 - as above
             f"WHERE entity_key IN ({marks})",
             keys,
         )
-        # Neither a row nor a mark: the store has nothing of the key.
         rows: dict[bytes, list[bytes | None]] = {key: list(self._whole.absent) for key in keys}
         oldest: dict[bytes, int] = {}
         for key, view, at, row in fetched:
@@ -93,7 +84,7 @@ class SqliteValues:
                 if at < oldest.get(key, at + 1):
                     oldest[key] = at
         as_of = [_sqlite_instant(oldest[key]) if key in oldest else None for key in keys]
-        return self._whole.stored(keys, [rows[key] for key in keys], as_of, self._value_by_value)
+        return self._whole.stored(keys, [joined_rows(rows[key]) for key in keys], as_of, self._value_by_value)
 
     def _whole_rows_are_kept(self, connection: sqlite3.Connection) -> bool:
         """Whether every table of the service has its triggers, as of the schema's present version."""

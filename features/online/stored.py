@@ -44,67 +44,49 @@ class KeyValues(Protocol):
 
 
 class WholeRows:
-    """Puts a service's values together from whole rows, and has those read value by value that lack one."""
+    """Puts a service's values together from the whole rows of its views."""
 
-    def __init__(self, layout: ServiceLayout) -> None:
-        self.absent = [absent_row(view.features) for view in layout.views]
+    def __init__(self, layout: ServiceLayout, views: Sequence[str] | None = None) -> None:
+        """``views`` is the order in which a key's rows come; left out, it is the layout's."""
+        of_view = {view.name: view.features for view in layout.views}
+        order = list(of_view) if views is None else list(views)
+        self.absent = [absent_row(of_view[name]) for name in order]
         """For each view what stands for the row of a key that the store does not have."""
-        self._bytes = sum(map(len, self.absent))
-        ends = np.cumsum([len(row) // DOUBLE_BYTES for row in self.absent])
+        starts = np.cumsum([0, *(len(row) // DOUBLE_BYTES for row in self.absent)])
+        self._nothing = bytes(sum(map(len, self.absent)))
         # A row begins with its digest, which is as long as a double.
-        digests = np.concatenate([[0], ends[:-1]])
-        self._digest_places = digests
-        self._digests = np.frombuffer(b"".join(features_digest(view.features) for view in layout.views), "<u8")
-        self._places = np.delete(np.arange(ends[-1]), digests)
+        self._digest_places = starts[:-1]
+        self._digests = np.frombuffer(b"".join(features_digest(of_view[name]) for name in order), "<u8")
+        first_of = dict(zip(order, (starts[:-1] + 1).tolist(), strict=True))
+        self._places = np.concatenate([first_of[name] + np.arange(len(of_view[name])) for name in of_view])
 
     def stored(
         self,
         keys: Sequence[bytes],
-        rows: Sequence[Sequence[bytes | None]],
+        joined: Sequence[bytes],
         as_of: list[datetime | None],
-        value_by_value: Callable[[Sequence[bytes]], Stored],
+        otherwise: Callable[[Sequence[bytes]], Stored],
     ) -> Stored:
-        """``rows`` are for each key those of its views; None for one that has to be read value by value."""
-        whole = [b"" if None in row else b"".join(row) for row in rows]  # type: ignore[arg-type] # None is told before
-        nothing = bytes(self._bytes)
-        fitting = [row if len(row) == self._bytes else nothing for row in whole]
-        cells = np.frombuffer(b"".join(fitting), "<f8").reshape(len(keys), -1)
-        known = (cells.view("<u8")[:, self._digest_places] == self._digests).all(axis=1)
-        values = cells[:, self._places]
-        apart = np.flatnonzero(~known).tolist()
+        """What is stored of keys whose rows are ``joined``; of one whose rows are not whole, what ``otherwise`` reads."""
+        values, apart = self._values(joined)
         if apart:
-            read = value_by_value([keys[place] for place in apart])
+            read = otherwise([keys[place] for place in apart])
             values[apart] = read.values
             for place, at in zip(apart, read.as_of, strict=True):
                 as_of[place] = at
         return Stored(values, as_of)
 
+    def _values(self, joined: Sequence[bytes]) -> tuple[npt.NDArray[np.float64], list[int]]:
+        """Values ``(n, k)`` of ``n`` keys whose rows are ``joined``, and the places of those that are no such rows."""
+        fitting = [rows if len(rows) == len(self._nothing) else self._nothing for rows in joined]
+        cells = np.frombuffer(b"".join(fitting), "<f8").reshape(len(joined), -1)
+        known = (cells.view("<u8")[:, self._digest_places] == self._digests).all(axis=1)
+        return cells[:, self._places], np.flatnonzero(~known).tolist()
 
-class RowsInOrder:
-    """Puts a service's values together where every row is there and the rows come in one order."""
 
-    def __init__(self, layout: ServiceLayout, views: Sequence[str]) -> None:
-        """``views`` is the order of the rows of a key."""
-        of_view = {view.name: view.features for view in layout.views}
-        self._digests = np.frombuffer(b"".join(features_digest(of_view[name]) for name in views), "<u8")
-        lengths = [1 + len(of_view[name]) for name in views]
-        starts = np.cumsum([0, *lengths])
-        self._bytes = int(starts[-1]) * DOUBLE_BYTES
-        self._digest_places = starts[:-1]
-        start_of = dict(zip(views, starts.tolist(), strict=False))
-        self._places = np.concatenate(
-            [start_of[view.name] + 1 + np.arange(len(view.features)) for view in layout.views]
-        ).astype(np.int64)
-
-    def values(self, keys: Sequence[bytes | None]) -> npt.NDArray[np.float64] | None:
-        """Values ``(n, k)`` of the rows of ``n`` keys, joined for each; None if one is missing or of other features."""
-        whole = [rows for rows in keys if rows is not None and len(rows) == self._bytes]
-        if len(whole) < len(keys) or not whole:
-            return None
-        cells = np.frombuffer(b"".join(whole), "<f8").reshape(len(whole), -1)
-        if not (cells.view("<u8")[:, self._digest_places] == self._digests).all():
-            return None
-        return cells[:, self._places]
+def joined_rows(rows: Sequence[bytes | None]) -> bytes:
+    """A key's rows as one; empty where one is missing."""
+    return b"" if None in rows else b"".join(rows)  # type: ignore[arg-type] # None is told before
 
 
 def oldest(instants: Iterable[datetime | None]) -> datetime | None:
