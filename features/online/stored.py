@@ -67,7 +67,7 @@ class WholeRows:
         as_of: list[datetime | None],
         otherwise: Callable[[Sequence[bytes]], Stored],
     ) -> Stored:
-        """What is stored of keys whose rows are ``joined``; of one whose rows are not whole, what ``otherwise`` reads."""
+        """What is stored of keys whose rows are ``joined``; what ``otherwise`` reads of those that are not whole."""
         values, apart = self._values(joined)
         if apart:
             read = otherwise([keys[place] for place in apart])
