@@ -47,22 +47,23 @@ def score_file(
     found = model_version(version, settings, name) if version else champion(settings, name)
     table = read_table(file)
     encoded = encode_table(table, found.model)
-    model = for_many_rows(found.model, len(table), settings.threads)
-    # Tables of what leaves contribute are made for reasons alone.
+    # With reasons come raw scores: a compiled model would only compute them again.
     explainer = Explainer(found.model.booster) if reasons else None
+    model = found.model if reasons else for_many_rows(found.model, len(table), settings.threads)
     book = ReasonBook(found.model)
     answers = []
     with reporter.bar(f"scoring {file.name}", float(len(table))) as advance:
         for first in range(0, len(table), _ROWS_AT_ONCE):
             rows = encoded.rows[first : first + _ROWS_AT_ONCE]
-            probability = model.probability(rows)
+            explained = explainer.explained(rows, threads=settings.threads) if explainer is not None else None
+            raw_scores = model.raw_scores(rows) if explained is None else explained.raw_scores
+            probability = model.calibration.probability(raw_scores)
             columns = {"probability": pl.Series(probability)}
             if found.model.task == "credit":
                 columns["score"] = pl.Series(score_points(probability))
                 columns["grade"] = pl.Series([grade_of(float(one)) for one in probability], dtype=pl.String)
-            if explainer is not None:
-                contributions = explainer.contributions(rows, threads=settings.threads)
-                words = [[reason.en for reason in row] for row in book.reasons_for(contributions)]
+            if explained is not None:
+                words = [[reason.en for reason in row] for row in book.reasons_for(explained.contributions)]
                 columns["reasons"] = pl.Series(["; ".join(row) for row in words], dtype=pl.String)
             answers.append(pl.DataFrame(columns))
             advance(len(rows))
