@@ -12,11 +12,11 @@ from group.database import migrated, reading
 from group.entities import legal_entity
 from group.errors import InputError
 from group.settings import Settings
+from training.whitelist.do_not_contact import ask_not_to_contact
 from training.whitelist.exporting import write_offers
 from training.whitelist.kept import (
     NoWhitelist,
     OfferFilter,
-    ask_not_to_contact,
     offers_of,
     released,
     whitelist,

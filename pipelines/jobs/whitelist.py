@@ -20,6 +20,7 @@ from training import MODEL_NAME, RegisteredModel, champion, git_commit, model_ve
 from training.amounts import AmountModel
 from training.marketing import RESPONSE_MODEL, UPLIFT_MODEL, VALUE_MODEL
 from training.whitelist.channels import channel_rates
+from training.whitelist.do_not_contact import not_to_contact
 from training.whitelist.facts import prospect_facts
 from training.whitelist.kept import (
     KeptWhitelist,
@@ -27,7 +28,6 @@ from training.whitelist.kept import (
     contacts_by_lists,
     keep_whitelist,
     next_version,
-    not_to_contact,
     offers_of,
     whitelist,
 )

@@ -27,7 +27,7 @@ from group.database import (
 )
 from serving import once, party_scores, shadow
 from serving.jobs import kept as jobs
-from training.whitelist import kept
+from training.whitelist import do_not_contact, kept
 from workflow.pre_credit import offers, releases
 
 
@@ -40,6 +40,7 @@ def test_migrations_make_the_tables_that_the_code_declares(database_url: str) ->
             accounts.accounts,
             rulings.identity_rulings,
             kept.whitelists,
+            do_not_contact.do_not_contact,
             once.carried_out,
             party_scores.scores,
             jobs.score_jobs,

@@ -22,17 +22,16 @@ from training.inputs import numbers
 from training.model import ScoringModel
 from training.pre_credit import Product, profit_rate
 from training.whitelist.channels import ChannelRates, channel_rates, chosen_channels
+from training.whitelist.do_not_contact import ask_not_to_contact, not_to_contact
 from training.whitelist.facts import prospect_facts
 from training.whitelist.kept import (
     KeptWhitelist,
     NoWhitelist,
     OfferFilter,
     ReleaseRefused,
-    ask_not_to_contact,
     contacts_by_lists,
     keep_whitelist,
     next_version,
-    not_to_contact,
     offers_of,
     release,
     released,

@@ -1,11 +1,11 @@
-"""Whitelists as they are kept: every version with its plan and models, its offers, and who must not be contacted.
+"""Whitelists as they are kept: every version with its plan and models, and its offers.
 
 A version is a draft until somebody releases it; only released ones are served, exported for contacts, and counted by
 frequency caps. Offers are never changed.
 """
 
 import json
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -45,7 +45,6 @@ _BATCH: Final = 5_000
 
 WHITELIST_MADE: Final = "whitelist.made"
 WHITELIST_RELEASED: Final = "whitelist.released"
-DO_NOT_CONTACT: Final = "whitelist.do_not_contact"
 
 whitelists: Final = Table(
     "whitelists",
@@ -92,18 +91,6 @@ whitelist_offers: Final = Table(
     Column("reason_en", String(_REASON), nullable=False),
     ForeignKeyConstraint(["name", "version"], ["whitelists.name", "whitelists.version"]),
     Index("ix_whitelist_offers_rank", "name", "version", "rank"),
-)
-
-do_not_contact: Final = Table(
-    "do_not_contact",
-    metadata,
-    Column("entry_id", Integer, primary_key=True),
-    Column("legal_entity", String(32), nullable=False),
-    Column("customer_id", String(200), nullable=False),
-    Column("stop", Boolean, nullable=False),
-    Column("asked_by", String(_PERSON), nullable=False),
-    Column("reason", String(_REASON), nullable=False),
-    Column("at", UtcDateTime, nullable=False),
 )
 
 OFFER_COLUMNS: Final = (
@@ -378,39 +365,6 @@ def contacts_by_lists(connection: Connection, since: datetime, until: datetime) 
         .order_by(whitelists.c.released_at, whitelist_offers.c.legal_entity, whitelist_offers.c.party_id)
     )
     return [(row[0], row[1], row[2]) for row in connection.execute(rows)]
-
-
-def ask_not_to_contact(
-    connection: Connection,
-    customers: Sequence[tuple[str, str]],
-    *,
-    stop: bool,
-    by: str,
-    reason: str,
-    at: datetime,
-) -> None:
-    """Put customers (company, number there) on the do-not-contact list, or take them off again; each on record."""
-    if not customers:
-        return
-    connection.execute(
-        insert(do_not_contact),
-        [
-            {"legal_entity": entity, "customer_id": customer, "stop": stop, "asked_by": by, "reason": reason, "at": at}
-            for entity, customer in customers
-        ],
-    )
-    for entity, customer in customers:
-        payload = {"stop": stop, "reason": reason}
-        append(connection, AuditEvent(entity, by, DO_NOT_CONTACT, customer, payload), at)
-
-
-def not_to_contact(connection: Connection, until: datetime) -> list[tuple[str, str]]:
-    """The customers (company, number there) who asked by then not to be contacted, and not to be again."""
-    rows = connection.execute(
-        select(do_not_contact).where(do_not_contact.c.at <= until).order_by(do_not_contact.c.entry_id)
-    )
-    last = {(row.legal_entity, row.customer_id): bool(row.stop) for row in rows}
-    return sorted(key for key, stop in last.items() if stop)
 
 
 def _kept(row: Row[Any]) -> KeptWhitelist:
