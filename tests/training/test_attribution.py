@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from training.attribution import Explainer
 from training.attribution.groups import groups_of
-from training.attribution.trees import trees_of
+from training.attribution.trees import CATEGORICAL, trees_of
 from training.errors import NotExplainable
 
 Matrix = npt.NDArray[np.float64]
@@ -77,6 +77,10 @@ def test_contributions_are_lightgbms_own_on_any_model(
     asked = random_rows(rng, 60, columns, categorical)
     # Codes that training never saw, and what is no category at all.
     asked[0, 0], asked[1, 0], asked[2, 0] = 1e6, -3.0, -0.5
+    for tree in trees_of(booster):
+        numerical = tree.kind != CATEGORICAL
+        # Exactly at a threshold.
+        asked[rng.integers(0, 60, numerical.sum()), tree.feature[numerical]] = tree.threshold[numerical]
     assert largest_difference(booster, asked, most_bytes) < MOST_DIFFERENCE
 
 

@@ -17,9 +17,8 @@ import numpy as np
 from numba import njit
 
 _CATEGORICAL = 2
-_ZERO_IS_MISSING = 1
-_ZERO = 1e-35
-"""What LightGBM takes for a zero."""
+_ZERO = float(np.float32(1e-35))
+"""Up to this, LightGBM takes a value for a zero; it has the bound in single precision."""
 
 _LINE = 8
 """Numbers in a line of the cache."""
@@ -83,17 +82,39 @@ def fill_table(
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def _goes_left(value: float, node: int, layout: Any) -> Any:
-    kind = layout.node_kind[node]
-    if kind == _CATEGORICAL:
+    """At a node that no threshold decides alone."""
+    if layout.node_kind[node] == _CATEGORICAL:
         # LightGBM cuts a code to a whole number; below zero it is no category.
         start, end = layout.node_category_start[node], layout.node_category_start[node + 1]
         if math.isnan(value) or value <= -1.0 or value >= 32.0 * (end - start):
             return False
         code = int(value)
         return (layout.category_words[start + (code >> 5)] >> np.uint32(code & 31)) & np.uint32(1) != 0
-    if kind == _ZERO_IS_MISSING and -_ZERO <= value <= _ZERO:
+    if math.isnan(value) or value == 0.0:
         return layout.node_nan_left[node] != 0
-    return (value <= layout.node_threshold[node]) | (math.isnan(value) & (layout.node_nan_left[node] != 0))
+    return value <= layout.node_threshold[node]
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _decide(row: Any, words: Any, layout: Any) -> None:
+    """Take out of ``words``, where every bit is set, those of the nodes at which ``row (k,)`` goes to the right."""
+    for place in range(len(layout.columns)):
+        value = row[layout.columns[place]]
+        if abs(value) <= _ZERO:
+            value = 0.0
+        first, apart, end = layout.column_start[place], layout.apart_start[place], layout.column_start[place + 1]
+        if math.isnan(value):
+            for node in range(first, apart):
+                if layout.node_nan_left[node] == 0:
+                    words[layout.node_word[node]] &= ~layout.node_bit[node]
+        else:
+            for node in range(first, apart):
+                if value <= layout.node_threshold[node]:
+                    break
+                words[layout.node_word[node]] &= ~layout.node_bit[node]
+        for node in range(apart, end):
+            if not _goes_left(value, node, layout):
+                words[layout.node_word[node]] &= ~layout.node_bit[node]
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
@@ -120,7 +141,7 @@ def explain(rows: Any, scores: Any, out: Any, layout: Any) -> float:
     Returns:
         The sum of what was read ahead, so that no compiler leaves it out.
     """
-    words = np.zeros(layout.words, np.uint64)
+    words = np.empty_like(layout.words)
     widest = layout.quadrature_nodes.shape[0]
     met, share, found = np.empty(widest), np.empty(widest), np.empty(widest)
     ahead, behind = np.empty((widest + 1, LANES)), np.empty(LANES)
@@ -130,25 +151,21 @@ def explain(rows: Any, scores: Any, out: Any, layout: Any) -> float:
     offsets, failures = np.empty(len(groups) - 1, np.int64), np.empty(len(groups) - 1, np.uint64)
     read = 0.0
     for row in range(len(rows)):
-        for tree in range(len(layout.tree_node_start) - 1):
-            words[:] = 0
-            for node in range(layout.tree_node_start[tree], layout.tree_node_start[tree + 1]):
-                position = layout.node_position[node]
-                left = _goes_left(rows[row, layout.node_feature[node]], node, layout)
-                words[position >> 6] |= np.uint64(left) << np.uint64(position & 63)
-            for group in range(layout.tree_group_start[tree], layout.tree_group_start[tree + 1]):
-                position, nodes, place = groups[group, 0], np.uint64(groups[group, 1]), groups[group, 4]
-                failed = none
-                for number in range(groups[group, 2], groups[group + 1, 2]):
-                    decided = words[places[number, 0]] ^ bits[number, 1]
-                    failed |= np.uint64(decided & bits[number, 0] != none) << np.uint64(places[number, 1])
-                failures[group], offsets[group] = failed, -1
-                if place >= 0:
-                    own = (words[position >> 6] >> np.uint64(position & 63)) & ((one << nodes) - one)
-                    asked = (one << np.uint64(groups[group, 5])) - one
-                    # Bits of what the path above asks stand above those of the group's own nodes.
-                    pattern = own | ((asked & ~failed) << nodes)
-                    offsets[group] = place + np.int64(pattern) * (groups[group + 1, 3] - groups[group, 3] + 1)
+        words[:] = layout.words
+        _decide(rows[row], words, layout)
+        for group in range(len(offsets)):
+            position, nodes, place = groups[group, 0], np.uint64(groups[group, 1]), groups[group, 4]
+            failed = none
+            for number in range(groups[group, 2], groups[group + 1, 2]):
+                decided = words[places[number, 0]] ^ bits[number, 1]
+                failed |= np.uint64(decided & bits[number, 0] != none) << np.uint64(places[number, 1])
+            failures[group], offsets[group] = failed, -1
+            if place >= 0:
+                own = (words[position >> 6] >> np.uint64(position & 63)) & ((one << nodes) - one)
+                asked = (one << np.uint64(groups[group, 5])) - one
+                # Bits of what the path above asks stand above those of the group's own nodes.
+                pattern = own | ((asked & ~failed) << nodes)
+                offsets[group] = place + np.int64(pattern) * (groups[group + 1, 3] - groups[group, 3] + 1)
         read += _read_ahead(table, offsets)
         for group in range(len(offsets)):
             begin, count, offset = groups[group, 3], groups[group + 1, 3] - groups[group, 3], offsets[group]

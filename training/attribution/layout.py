@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from training.attribution.groups import Condition, Group, groups_of
 from training.attribution.kernel import LANES, fill_table
-from training.attribution.trees import Tree
+from training.attribution.trees import NUMERICAL, Tree
 from training.errors import NotExplainable
 
 Array = npt.NDArray[Any]
@@ -21,9 +21,16 @@ _DEEPEST: Final = 64
 class Layout(NamedTuple):
     """What the kernel reads. Arrays named ``…_start`` say where each thing's part of another array begins.
 
-    A node's decision is one bit of its tree's ``words`` words of 64.
+    A node's decision is one bit of ``words``: one where a row goes to the left. All nodes of a column stand together,
+    so that a row's value is held against sorted thresholds and only the nodes that it passes are touched (Lucchese et
+    al. 2015, QuickScorer).
 
     Attributes:
+        words: the bits of all trees, 64 to a word, as they are where every row goes to the left.
+        columns: the columns that nodes ask for; ``column_start`` says where each one's nodes begin.
+        apart_start: where, within a column's nodes, those begin that no threshold decides alone. Nodes before stand in
+            the order of their thresholds.
+        node_word: the word that has a node's bit; ``node_bit`` beside it is the bit alone.
         groups: a row a group: the bit of its first node, its nodes, the start of its conditions and of its features,
             the start of its table (below zero for a deep leaf, which has none), the features asked for above it.
         condition_bits: a row a condition and word: the bits it cares for, and what they must be. A condition in several
@@ -33,13 +40,15 @@ class Layout(NamedTuple):
             conditions, in the same order.
     """
 
-    tree_node_start: Array
-    tree_group_start: Array
-    node_feature: Array
+    words: Array
+    columns: Array
+    column_start: Array
+    apart_start: Array
     node_threshold: Array
     node_kind: Array
     node_nan_left: Array
-    node_position: Array
+    node_word: Array
+    node_bit: Array
     node_category_start: Array
     category_words: Array
     groups: Array
@@ -51,7 +60,6 @@ class Layout(NamedTuple):
     table: Array
     quadrature_nodes: Array
     quadrature_weights: Array
-    words: int
 
 
 def layout_of(trees: Sequence[Tree], most_bytes: int) -> Layout:
@@ -75,8 +83,7 @@ class _Builder:
 
     def __init__(self, bits: int, cut: Sequence[Sequence[Group]]) -> None:
         self._bits, self._cut = bits, cut
-        self._nodes: list[tuple[int, float, int, bool, int]] = []
-        self._categories: list[npt.NDArray[np.uint32]] = []
+        self._nodes: list[_Node] = []
         self._groups: list[tuple[int, ...]] = []
         self._values: list[float] = []
         self._conditions: list[tuple[int, int, int, int]] = []
@@ -87,44 +94,26 @@ class _Builder:
         self._quadratures = _Quadratures(max([1, *(len(group.features) for groups in cut for group in groups)]))
 
     def layout(self, trees: Sequence[Tree]) -> Layout:
-        node_starts, group_starts, words = [0], [0], 1
+        free = 0
         for tree, groups in zip(trees, self._cut, strict=True):
-            positions = _positions(tree, groups)
-            words = max([words, *(position // WORD + 1 for position in positions.values())])
-            self._add_nodes(tree, positions)
+            positions = _positions(tree, groups, free)
+            free = max([free, *(position + 1 for position in positions.values())])
+            self._nodes += [_node(tree, node, position) for node, position in positions.items()]
             for group in groups:
                 self._add_group(tree, group, positions)
-            node_starts.append(len(self._nodes))
-            group_starts.append(len(self._values))
         self._groups.append((0, 0, len(self._conditions), len(self._features), 0, 0))
-        feature, threshold, kind, nan_left, position = list(zip(*self._nodes, strict=True)) or [()] * 5
         return Layout(
-            tree_node_start=np.array(node_starts),
-            tree_group_start=np.array(group_starts),
-            node_feature=np.array(feature, np.int32),
-            node_threshold=np.array(threshold, np.float64),
-            node_kind=np.array(kind, np.uint8),
-            node_nan_left=np.array(nan_left, np.uint8),
-            node_position=np.array(position, np.int32),
-            node_category_start=np.cumsum([0, *map(len, self._categories)]),
-            category_words=np.concatenate([np.zeros(0, np.uint32), *self._categories]),
+            **_decisions(self._nodes),
             groups=np.array(self._groups, np.int32),
             group_value=np.array(self._values, np.float64),
             condition_bits=np.array([one[:2] for one in self._conditions], np.uint64).reshape(-1, 2),
-            condition_places=np.array([one[2:] for one in self._conditions], np.uint16).reshape(-1, 2),
+            condition_places=np.array([one[2:] for one in self._conditions], np.int32).reshape(-1, 2),
             features=np.array(self._features, np.int32),
             shares=np.array(self._shares, np.float64),
             table=np.concatenate(self._tables),
             quadrature_nodes=self._quadratures.nodes,
             quadrature_weights=self._quadratures.weights,
-            words=words,
         )
-
-    def _add_nodes(self, tree: Tree, positions: dict[int, int]) -> None:
-        for node, position in positions.items():
-            fixed = (int(tree.feature[node]), float(tree.threshold[node]), int(tree.kind[node]))
-            self._nodes.append((*fixed, bool(tree.nan_left[node]), position))
-            self._categories.append(tree.categories[node])
 
     def _add_group(self, tree: Tree, group: Group, positions: dict[int, int]) -> None:
         tabulated = group.bits <= self._bits
@@ -144,10 +133,55 @@ class _Builder:
             self._entries += self._tables[-1].size
 
 
-def _positions(tree: Tree, groups: Sequence[Group]) -> dict[int, int]:
-    """A bit for each node. Those of a group follow each other within one word, so that they are read as one number."""
+class _Node(NamedTuple):
+    """A node as it is decided; nodes sort by their column, then those that a threshold decides by the threshold."""
+
+    column: int
+    apart: bool
+    threshold: float
+    position: int
+    kind: int
+    nan_left: bool
+    categories: npt.NDArray[np.uint32]
+
+
+def _node(tree: Tree, node: int, position: int) -> _Node:
+    kind = int(tree.kind[node])
+    return _Node(
+        int(tree.feature[node]), kind != NUMERICAL, float(tree.threshold[node]), position, kind,
+        bool(tree.nan_left[node]), tree.categories[node],
+    )  # fmt: skip
+
+
+def _decisions(nodes: Sequence[_Node]) -> dict[str, Array]:
+    """The arrays of a layout that say which way a row goes at each node."""
+    nodes = sorted(nodes, key=lambda node: node[:4])
+    column, apart = np.array([node.column for node in nodes], np.int32), [node.apart for node in nodes]
+    columns, starts, counts = np.unique(column, return_index=True, return_counts=True)
+    alone = np.add.reduceat(np.array(apart, np.int64), starts) if nodes else counts
+    word, place = np.divmod(np.array([node.position for node in nodes], np.int64), WORD)
+    bit = np.uint64(1) << place.astype(np.uint64)
+    # One word at least, for groups without a node to look at.
+    all_left = np.zeros(max([0, *word]) + 1, np.uint64)
+    np.bitwise_or.at(all_left, word, bit)
+    return {
+        "words": all_left,
+        "columns": columns,
+        "column_start": np.append(starts, len(nodes)),
+        "apart_start": starts + counts - alone,
+        "node_threshold": np.array([node.threshold for node in nodes], np.float64),
+        "node_kind": np.array([node.kind for node in nodes], np.uint8),
+        "node_nan_left": np.array([node.nan_left for node in nodes], np.uint8),
+        "node_word": word.astype(np.int32),
+        "node_bit": bit,
+        "node_category_start": np.cumsum([0, *(len(node.categories) for node in nodes)]),
+        "category_words": np.concatenate([np.zeros(0, np.uint32), *(node.categories for node in nodes)]),
+    }
+
+
+def _positions(tree: Tree, groups: Sequence[Group], free: int) -> dict[int, int]:
+    """A bit for each node, from ``free`` on. Those of a group follow each other within one word, as one number."""
     positions: dict[int, int] = {}
-    free = 0
     for group in groups:
         if free % WORD + len(group.nodes) > WORD:
             free += WORD - free % WORD

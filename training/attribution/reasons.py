@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from features import Reason, reason_of
+from training.attribution.chosen import choose
 from training.model import ScoringModel
 
 Matrix = npt.NDArray[np.float64]
@@ -30,6 +31,17 @@ class WeighedReason:
     weight: float
 
 
+@dataclass(frozen=True, slots=True)
+class Heaviest:
+    """The reasons of ``n`` rows by their places in the book ``(n, most)``, the weightiest first, and their weights.
+
+    Where a row has fewer reasons, the places after them are −1.
+    """
+
+    places: npt.NDArray[np.int64]
+    weights: npt.NDArray[np.float64]
+
+
 class ReasonBook:
     """The reasons that a model's features belong to: those of the catalogue, or the columns themselves."""
 
@@ -48,22 +60,23 @@ class ReasonBook:
         Contributions of features with one reason are added up first: thirteen windows of late payments are one reason,
         and a little moved from one window to the next moves nothing.
         """
-        count, reasons = len(contributions), len(self.reasons)
-        # One running sum a row and reason, in the features' order: a row's weights do not depend on the rows beside it.
-        cells = (np.arange(count)[:, None] * reasons + self._place).ravel()
-        sums = np.bincount(cells, np.ascontiguousarray(contributions[:, :-1]).ravel(), count * reasons)
-        weights = self._against * sums.reshape(count, reasons)
-        steps = np.rint(weights / _STEP).astype(np.int64)
-        # Reasons stand in the order of their codes, which decides between equal ones.
-        order = np.argsort(-steps, axis=1, kind="stable")[:, :most]
-        chosen = np.take_along_axis(weights, order, axis=1)
+        return self.told(self.heaviest(contributions, most))
+
+    def heaviest(self, contributions: Matrix, most: int = MOST_REASONS) -> Heaviest:
+        """The same as numbers, for who tells them otherwise."""
+        shape = (len(contributions), most)
+        found = Heaviest(np.full(shape, -1, np.int64), np.zeros(shape))
+        choose(
+            np.ascontiguousarray(contributions), self._place, len(self.reasons), self._against, _LEAST_WEIGHT, _STEP,
+            found.places, found.weights,
+        )  # fmt: skip
+        return found
+
+    def told(self, heaviest: Heaviest) -> list[list[WeighedReason]]:
+        """Reasons in words."""
         return [
-            [
-                self._weighed(place, weight)
-                for place, weight in zip(places, heavy, strict=True)
-                if weight >= _LEAST_WEIGHT
-            ]
-            for places, heavy in zip(order.tolist(), chosen.tolist(), strict=True)
+            [self._weighed(place, weight) for place, weight in zip(places, weights, strict=True) if place >= 0]
+            for places, weights in zip(heaviest.places.tolist(), heaviest.weights.tolist(), strict=True)
         ]
 
     def _weighed(self, place: int, weight: float) -> WeighedReason:
