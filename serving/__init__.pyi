@@ -1,7 +1,7 @@
 from .app import create_app as create_app
 from .decisions import replay as replay
+from .scored import Scored as Scored
 from .scorer import Asked as Asked
-from .scorer import Scored as Scored
 from .scorer import Scorer as Scorer
 from .server import serve as serve
 

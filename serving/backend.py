@@ -9,6 +9,7 @@ from sqlalchemy import Engine
 from group.database import Checkpoints, migrate, open_database, reading
 from group.settings import Settings
 from serving.aside import Aside
+from serving.batch_scoring import BatchScoring
 from serving.jobs.kept import unfinished_jobs
 from serving.jobs.launching import JobRunner
 from serving.models import Models
@@ -24,6 +25,7 @@ class Backend:
     engine: Engine
     models: Models
     scoring: Scoring
+    batches: BatchScoring
     checkpoints: Checkpoints
     aside: Aside
     jobs: JobRunner
@@ -37,6 +39,7 @@ class Backend:
         self.aside.close()
         self.jobs.close()
         self.scoring.close()
+        self.batches.close()
         self.checkpoints.close()
         self.engine.dispose()
 
@@ -64,4 +67,5 @@ def open_backend(
             jobs.see_to_it(now=True)
     checkpoints = Checkpoints(engine)
     scoring = Scoring(settings, engine, checkpoints, now)
-    return Backend(settings, engine, models, scoring, checkpoints, Aside(), jobs, shadow, now)
+    batches = BatchScoring(engine, checkpoints, now)
+    return Backend(settings, engine, models, scoring, batches, checkpoints, Aside(), jobs, shadow, now)

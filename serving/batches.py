@@ -13,7 +13,7 @@ import pyarrow.parquet
 
 from group.errors import InputError
 from serving.formats import ARROW, CSV, FORMATS, JSON, MOST_ROWS, PARQUET
-from serving.scorer import Value
+from serving.scored import Value
 
 PARTY_COLUMN: Final = "party_id"
 
@@ -50,6 +50,10 @@ class Batch:
 
     def __len__(self) -> int:
         return len(self.parties) or len(self.rows)
+
+    def part(self, first: int, rows: int) -> "Batch":
+        """So many rows of it."""
+        return Batch(self.parties[first : first + rows], self.rows[first : first + rows])
 
 
 def read_batch(body: bytes, media_type: str, *, rows_alone: bool = False) -> Batch:

@@ -79,7 +79,7 @@ def scores_over_time(
 
 
 def _told(given: PartyScore) -> GivenScoreReply:
-    return GivenScoreReply.model_validate(asdict(given))
+    return GivenScoreReply.model_validate(given._asdict())
 
 
 def _view(settings: Settings, party_id: str, companies: Collection[str], as_of: datetime) -> "GroupView":

@@ -13,7 +13,9 @@ import orjson
 from sqlalchemy import Connection
 
 from group.audit import AuditRecord, CanonicalJson, find
-from serving.scorer import Scored, Scorer
+from serving.batch_record import decided_again, part_content, rows_of
+from serving.scored import Scored, ScoredColumns
+from serving.scorer import Scorer
 from training import ModelTampered, RegisteredModel
 from workflow.pre_credit import Assessed, Decision, Policy, ReleasedPolicy, decide
 
@@ -96,32 +98,11 @@ def offered(decision: Decision) -> dict[str, Any]:
     }
 
 
-@dataclass(frozen=True, slots=True)
-class RecordedRow:
-    """A row of a batch that got a score: of whom, what was seen, and its ``answer``."""
-
-    party_id: str | None
-    scored: Scored
-    answer: Mapping[str, Any]
-
-
-def part_payload(legal_entity: str, registered: RegisteredModel, rows: Sequence[RecordedRow]) -> CanonicalJson:
-    """What the audit log keeps of a part of a batch: one record, with a row a score."""
-    return _text(
-        {
-            "request": {"legal_entity": legal_entity, "model": registered.name},
-            "model": {"name": registered.name, "version": registered.version, "sha256": registered.sha256},
-            "rows": [
-                {
-                    "party_id": row.party_id,
-                    "features": row.scored.values,
-                    "features_as_of": row.scored.features_as_of.isoformat() if row.scored.features_as_of else None,
-                    **row.answer,
-                }
-                for row in rows
-            ],
-        }
-    )
+def part_payload(
+    legal_entity: str, registered: RegisteredModel, parties: Sequence[str] | None, scored: ScoredColumns
+) -> CanonicalJson:
+    """What the audit log keeps of a part of a batch, in one record; of ``parties``, or of rows that were given."""
+    return _text(part_content(legal_entity, registered, parties, scored))
 
 
 def repeated_payload(request: Mapping[str, Any], earlier: Mapping[str, Any], degraded: str) -> CanonicalJson:
@@ -150,8 +131,8 @@ def recorded(connection: Connection, legal_entities: Collection[str], decision_i
             content = orjson.loads(record.payload)
             if record.action in (SCORE_GIVEN, PRECREDIT_DECIDED) and row is None:
                 return Recorded(record, content, content)
-            if record.action == SCORES_GIVEN and row is not None and row < len(content["rows"]):
-                return Recorded(record, content, content["rows"][row])
+            if record.action == SCORES_GIVEN and row is not None and row < len(content["probability"]):
+                return Recorded(record, content, rows_of(content)[row])
     return None
 
 
@@ -182,11 +163,9 @@ def replay(payload: str, scorer: Scorer, policy: Policy | None = None) -> Canoni
             f"The record was scored by version {seen['model']['version']} of '{seen['model']['name']}' with SHA-256 "
             f"{seen['model']['sha256']}; version {registered.version} is another model."
         )
-    if "rows" in seen:
-        again = scorer.score_values([row["features"] for row in seen["rows"]])
-        rows = [row | answer(scored) for row, scored in zip(seen["rows"], again, strict=True)]
-        return _text(seen | {"rows": rows})
-    [scored] = scorer.score_values([seen["features"]])
+    if "reason_texts" in seen:
+        return _text(decided_again(seen, scorer))
+    [scored] = scorer.score_values([seen["features"]]).each()
     again = seen | answer(scored)
     if policy is not None:
         asked, before = seen["request"], seen["has_accepted"]
@@ -205,10 +184,7 @@ def answer(scored: Scored) -> dict[str, Any]:
         "probability": scored.probability,
         "score": scored.score,
         "grade": scored.grade,
-        "reasons": [
-            {"code": reason.code, "zh": reason.zh, "en": reason.en, "weight": reason.weight}
-            for reason in scored.reasons
-        ],
+        "reasons": scored.reasons,
     }
 
 

@@ -1,15 +1,14 @@
 """Scores by party, as they were given: how a party fared over time, and the last that is known of it."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Column, Connection, Float, Integer, Select, String, Table, insert, select
 
 from group.database import UtcDateTime, metadata
 from group.prepared import Prepared, driver_instant
-from serving.scorer import Scored
+from serving.scored import Scored
 from training import RegisteredModel
 
 scores: Final = Table(
@@ -29,8 +28,7 @@ scores: Final = Table(
 """One row a score of a party. Decision ids sort by time. What was seen is in the audit log."""
 
 
-@dataclass(frozen=True, slots=True)
-class PartyScore:
+class PartyScore(NamedTuple):
     """A score of a party, by the company that asked."""
 
     legal_entity: str
@@ -44,7 +42,7 @@ class PartyScore:
     grade: str | None
 
 
-_COLUMNS: Final = tuple(PartyScore.__dataclass_fields__)
+_COLUMNS: Final = PartyScore._fields
 _INSERT: Final = Prepared(insert(scores))
 _EVERY: Final[Select[Any]] = select(*(scores.c[name] for name in _COLUMNS))
 
@@ -64,14 +62,8 @@ def keep_scores(connection: Connection, given: Sequence[PartyScore]) -> None:
     if given:
         _INSERT.many(
             connection,
-            [
-                (
-                    one.legal_entity, one.party_id, one.decision_id, driver_instant(connection.dialect, one.scored_at),
-                    one.model, one.version, one.probability, one.score, one.grade,
-                )
-                for one in given
-            ],
-        )  # fmt: skip
+            [(*one[:3], driver_instant(connection.dialect, one.scored_at), *one[4:]) for one in given],
+        )
 
 
 def scores_of_party(

@@ -27,7 +27,8 @@ from serving.messages.scores import ModelName, ReasonReply
 from serving.once import Answer, IdempotencyKey, Once, answered_before, carry_out
 from serving.party_scores import keep_scores, party_score
 from serving.problems import ApiError
-from serving.scorer import Asked, Scored, Scorer
+from serving.scored import Scored
+from serving.scorer import Asked, Scorer
 from serving.scores import scorer_of, unavailable
 from serving.tokens import Caller
 from workflow.errors import NoPolicy, OfferClosed, UnknownProduct
@@ -199,7 +200,7 @@ def _reply(
         probability_of_default=scored.probability,
         score=scored.score or 0,
         grade=scored.grade or "",
-        reasons=[ReasonReply(**asdict(reason)) for reason in scored.reasons],
+        reasons=[ReasonReply(**reason) for reason in scored.reasons],
         policy=PolicyName(version=released.version, sha256=released.sha256),
         model=ModelName(name=registered.name, version=registered.version, sha256=registered.sha256),
         features_as_of=scored.features_as_of,

@@ -8,15 +8,14 @@ from datetime import datetime
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
 from features import FeatureStoreUnavailable, OnlineReader, OnlineRows, UnknownParty
 from group.errors import InputError, JinkongError
+from serving.scored import Matrix, Scored, ScoredColumns, Value
 from training import (
     Explainer,
     ReasonBook,
     RegisteredModel,
-    WeighedReason,
     WrongInput,
     score_points,
 )
@@ -25,8 +24,7 @@ from training.scale import MASTER_SCALE, grade_places
 _AWAY_SECONDS: Final = 1.0
 """How long a store that did not answer is not asked again."""
 
-Value = float | str | bool | None
-Matrix = npt.NDArray[np.float64]
+_NO_ROW: Final[Matrix] = np.empty((0, 0))
 
 
 class WrongFeatureRow(InputError):
@@ -44,32 +42,6 @@ class Asked:
     legal_entity: str
     party_id: str | None = None
     features: Mapping[str, Value] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Scored:
-    """A score and all that it was computed from: enough to compute it again.
-
-    ``values`` are those of the model's ``read_columns``, in their order; unknown ones are None or NaN, which is null on
-    record. ``score`` and ``grade`` are those of a
-    probability of default; a model of responses has none.
-    """
-
-    values: list[Value]
-    features_as_of: datetime | None
-    probability: float
-    score: int | None
-    grade: str | None
-    reasons: list[WeighedReason]
-
-
-@dataclass(frozen=True, slots=True)
-class _Read:
-    """What is to be scored: the row as the trees take it, and as it is put on record."""
-
-    row: npt.NDArray[np.float64]
-    values: list[Value]
-    as_of: datetime | None
 
 
 class Scorer:
@@ -99,62 +71,80 @@ class Scorer:
         Raises:
             FeatureStoreUnavailable: parties were asked for, and the online store does not answer.
         """
-        read = self._read(asked)
-        usable = [given for given in read if isinstance(given, _Read)]
-        scored = iter(self.score_rows(np.array([given.row for given in usable]), usable) if usable else ())
-        return [next(scored) if isinstance(given, _Read) else given for given in read]
+        outcomes: dict[int, Scored | JinkongError] = {}
+        parties = {
+            place: (one.legal_entity, one.party_id) for place, one in enumerate(asked) if one.party_id is not None
+        }
+        if parties:
+            outcomes |= _by_place(list(parties), self.score_parties(list(parties.values())))
+        if len(parties) < len(asked):
+            rows = {place: one.features or {} for place, one in enumerate(asked) if place not in parties}
+            outcomes |= _by_place(list(rows), self.score_rows(list(rows.values())))
+        return [outcomes[place] for place in range(len(asked))]
 
-    def score_values(self, rows: Sequence[Sequence[Value]]) -> list[Scored]:
+    def score_parties(self, parties: Sequence[tuple[str, str]]) -> ScoredColumns:
+        """Score ``(legal_entity, party_id)`` pairs, each as the company sees the party now.
+
+        Raises:
+            FeatureStoreUnavailable: the online store does not answer.
+        """
+        if self._reader is None:
+            none = UnknownParty(f"'{self.registered.name}' scores rows of features, not parties.")
+            return self._scored([], dict.fromkeys(range(len(parties)), none), _NO_ROW, [])
+        online = self._asked(self._reader, parties)
+        if np.isinf(online.values).any():
+            raise FeatureStoreUnavailable("The online store holds a value without bounds; run `jinkong features`.")
+        errors: dict[int, JinkongError] = {}
+        for place in np.flatnonzero(~online.found).tolist():
+            legal_entity, party_id = parties[place]
+            errors[place] = UnknownParty(f"'{legal_entity}' has no features of party '{party_id}'.")
+        if not errors:
+            return self._scored(list(range(len(parties))), errors, online.values, online.as_of)
+        places = np.flatnonzero(online.found).tolist()
+        return self._scored(places, errors, online.values[places], [online.as_of[place] for place in places])
+
+    def score_rows(self, rows: Sequence[Mapping[str, Value]]) -> ScoredColumns:
+        """Score rows of features by name."""
+        given = [self._given(row) for row in rows]
+        errors = {place: row for place, row in enumerate(given) if isinstance(row, JinkongError)}
+        places = [place for place in range(len(rows)) if place not in errors]
+        values = [[rows[place][name] for name in self._columns] for place in places]
+        encoded = [row for row in given if not isinstance(row, JinkongError)]
+        return self._scored(places, errors, np.concatenate(encoded or [_NO_ROW]), [None] * len(places), values)
+
+    def score_values(self, rows: Sequence[Sequence[Value]]) -> ScoredColumns:
         """The scores of rows as they were put on record.
 
         Raises:
             WrongFeatureRow: one is not the model's.
         """
-        asked = []
         for values in rows:
             if len(values) != len(self._columns):
                 raise WrongFeatureRow({"features": f"has {len(values)} values, not {len(self._columns)}"})
-            asked.append(Asked("", features=dict(zip(self._columns, values, strict=True))))
-        again: list[Scored] = []
-        for scored in self.score(asked):
-            if isinstance(scored, JinkongError):
-                raise scored
-            again.append(scored)
-        return again
+        scored = self.score_rows([dict(zip(self._columns, values, strict=True)) for values in rows])
+        for error in scored.errors.values():
+            raise error
+        return scored
 
-    def score_rows(self, rows: Matrix, read: Sequence[_Read]) -> list[Scored]:
-        """Scores of encoded rows ``(n, k)`` that were read as ``read`` says."""
+    def _scored(
+        self,
+        places: list[int],
+        errors: dict[int, JinkongError],
+        rows: Matrix,
+        as_of: list[datetime | None],
+        values: list[list[Value]] | None = None,
+    ) -> ScoredColumns:
+        """Scores of rows ``(n, k)`` as the trees take them; ``values`` if they were given otherwise."""
+        seen = rows if values is None else values
+        if not places:
+            return ScoredColumns(places, errors, seen, as_of, [], [], [], [])
         explained = self._explainer.explained(rows)
         probability = self.model.calibration.probability(explained.raw_scores)
-        reasons = self._book.reasons_for(explained.contributions)
-        credit = self.model.task == "credit"
-        nothing = [None] * len(read)
+        credit, nothing = self.model.task == "credit", [None] * len(places)
         points = score_points(probability).tolist() if credit else nothing
         grades = [MASTER_SCALE[place].name for place in grade_places(probability)] if credit else nothing
-        return [
-            Scored(given.values, given.as_of, pd, score, grade, why)
-            for given, pd, score, grade, why in zip(read, probability.tolist(), points, grades, reasons, strict=True)
-        ]
-
-    def _read(self, asked: Sequence[Asked]) -> list[_Read | JinkongError]:
-        parties = [(one.legal_entity, one.party_id) for one in asked if one.party_id is not None]
-        online = iter(self._online(parties) if parties else ())
-        return [next(online) if one.party_id is not None else self._given(one.features or {}) for one in asked]
-
-    def _online(self, parties: Sequence[tuple[str, str]]) -> list[_Read | JinkongError]:
-        if self._reader is None:
-            return [UnknownParty(f"'{self.registered.name}' scores rows of features, not parties.")] * len(parties)
-        online = self._asked(self._reader, parties)
-        if np.isinf(online.values).any():
-            raise FeatureStoreUnavailable("The online store holds a value without bounds; run `jinkong features`.")
-        return [
-            _Read(row, values, as_of)
-            if found
-            else UnknownParty(f"'{legal_entity}' has no features of party '{party_id}'.")
-            for (legal_entity, party_id), row, values, found, as_of in zip(
-                parties, online.values, online.values.tolist(), online.found.tolist(), online.as_of, strict=True
-            )
-        ]
+        reasons = self._book.reasons_for(explained.contributions)
+        return ScoredColumns(places, errors, seen, as_of, probability.tolist(), points, grades, reasons)
 
     def _asked(self, reader: OnlineReader, parties: Sequence[tuple[str, str]]) -> OnlineRows:
         # A store that hangs takes its time to be known as away: not everybody who asks has to wait for that.
@@ -168,7 +158,8 @@ class Scorer:
         self._away = None
         return found
 
-    def _given(self, features: Mapping[str, Value]) -> _Read | JinkongError:
+    def _given(self, features: Mapping[str, Value]) -> Matrix | JinkongError:
+        """One row as the trees take it, ``(1, k)``."""
         faults = {name: "is missing; give null if it is unknown" for name in self._columns if name not in features}
         faults |= {
             name: f"is no feature of the model{self._nearest(name)}" for name in features if name not in self._known
@@ -179,11 +170,16 @@ class Scorer:
         if faults:
             return WrongFeatureRow(faults)
         try:
-            [row] = self.model.encoded([features])
+            return self.model.encoded([features])
         except WrongInput as error:
             return WrongFeatureRow({error.name: f"is not {error.wanted}"})
-        return _Read(row, [features[name] for name in self._columns], None)
 
     def _nearest(self, name: str) -> str:
         near = difflib.get_close_matches(name, self._columns, n=1)
         return f"; the nearest is '{near[0]}'" if near else ""
+
+
+def _by_place(places: Sequence[int], columns: ScoredColumns) -> dict[int, Scored | JinkongError]:
+    """The outcome of each of those asked for, who stand at ``places`` among all."""
+    outcomes: dict[int, Scored | JinkongError] = {places[at]: error for at, error in columns.errors.items()}
+    return outcomes | {places[at]: scored for at, scored in zip(columns.places, columns.each(), strict=True)}

@@ -222,7 +222,7 @@ def _begun(
 
     try:
         batch = read_batch(body, sent_as, rows_alone=not scores_parties(model))
-        parts = backend_of(request).scoring.score_batch(batch, legal_entity, scorer_of(request, model), caller)
+        parts = backend_of(request).batches.score(batch, legal_entity, scorer_of(request, model), caller)
         first = next(parts)
     except UnusableBatch as error:
         status = (

@@ -1,53 +1,38 @@
 """Scores as they are given: gathered, scored together, on record together, and only then answered."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import orjson
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from features import FeatureStoreUnavailable, UnknownParty
-from group.audit import AuditEvent, append_all
-from group.database import Checkpoints, DatabaseUnavailable, is_busy, open_database, reading
+from features import FeatureStoreUnavailable
+from group.audit import AuditEvent
+from group.database import Checkpoints, open_database, reading
 from group.errors import JinkongError
 from group.settings import Settings
 from serving.decisions import (
     SCORE_GIVEN,
-    SCORES_GIVEN,
-    RecordedRow,
-    answer,
     decision_payload,
-    new_decision_id,
     new_decision_ids,
-    part_payload,
     recorded,
     repeated_payload,
-    row_id,
 )
 from serving.gathering import Gatherer, WouldWait
 from serving.messages.scores import ScoreRequest
-from serving.party_scores import PartyScore, keep_scores, last_score, party_score
-from serving.scorer import Asked, Scored, Scorer
-from training import RegisteredModel
-
-if TYPE_CHECKING:
-    from serving.batches import Answer, Batch
+from serving.party_scores import last_score, party_score
+from serving.recording import not_recorded, put_on_record
+from serving.scored import Scored
+from serving.scorer import Asked, Scorer
 
 _MOST_AT_ONCE: Final = 256
 _MOST_WAITING: Final = 512
 _QUICK_SECONDS: Final = 0.02
 """How long the loop waits for another writer before it leaves the writing to a thread."""
-
-_PART: Final = 250
-"""Rows of a batch that are scored and recorded in one go."""
-
-_AHEAD: Final = 4
-"""Parts of batches that are scored at a time; those of more batches wait."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +74,6 @@ class Scoring:
         self._quick_engine = (
             open_database(settings.state_url, wait_seconds=_QUICK_SECONDS, leave_checkpoints=True) if here else None
         )
-        self._ahead = ThreadPoolExecutor(_AHEAD, thread_name_prefix="batches")
         self._gatherer = Gatherer(
             self._give, self._give_quickly if here else None, most_at_once=_MOST_AT_ONCE, most_waiting=_MOST_WAITING
         )
@@ -103,57 +87,9 @@ class Scoring:
         """
         return await self._gatherer.ask(_Wanted(request, scorer, caller))
 
-    def score_batch(self, batch: "Batch", legal_entity: str, scorer: Scorer, caller: str) -> "Iterator[list[Answer]]":
-        """The answers to a batch, a part at a time, each part once its record is on disk.
-
-        Raises:
-            FeatureStoreUnavailable, DatabaseUnavailable: not now.
-        """
-        asked = [Asked(legal_entity, party_id=party) for party in batch.parties]
-        asked += [Asked(legal_entity, features=row) for row in batch.rows]
-        parts = [asked[first : first + _PART] for first in range(0, len(asked), _PART)]
-        coming = self._ahead.submit(scorer.score, parts[0])
-        for number, part in enumerate(parts):
-            outcomes = coming.result()
-            # The next part is scored while this one goes on record and is told.
-            if number + 1 < len(parts):
-                coming = self._ahead.submit(scorer.score, parts[number + 1])
-            yield self._part_on_record(number * _PART, part, outcomes, legal_entity, scorer.registered, caller)
-
-    def _part_on_record(
-        self,
-        first: int,
-        part: Sequence[Asked],
-        outcomes: Sequence[Scored | JinkongError],
-        legal_entity: str,
-        registered: RegisteredModel,
-        caller: str,
-    ) -> "list[Answer]":
-        """The answers of a part whose first row is the batch's ``first``, once they are on disk."""
-        now = self._now()
-        record = new_decision_id(now)
-        told: list[Answer] = []
-        kept: list[RecordedRow] = []
-        of_parties = []
-        for number, (one, outcome) in enumerate(zip(part, outcomes, strict=True), first):
-            if isinstance(outcome, JinkongError):
-                told.append(unanswered(number, one, outcome))
-                continue
-            name, given = row_id(record, len(kept)), answer(outcome)
-            kept.append(RecordedRow(one.party_id, outcome, given))
-            told.append(_told(number, one, name, given))
-            if one.party_id is not None:
-                of_parties.append(party_score(legal_entity, one.party_id, name, now, registered, outcome))
-        if kept:
-            payload = part_payload(legal_entity, registered, kept)
-            _record(self._engine, [AuditEvent(legal_entity, caller, SCORES_GIVEN, record, payload)], of_parties, now)
-            self._checkpoints.after_commit()
-        return told
-
     def close(self) -> None:
         """Give what is being scored, and end."""
         self._gatherer.close()
-        self._ahead.shutdown()
         if self._quick_engine is not None:
             self._quick_engine.dispose()
 
@@ -198,7 +134,7 @@ class Scoring:
                     of_parties.append(party_score(one.request.legal_entity, party, name, now, registered, outcome))
             events.append(AuditEvent(one.request.legal_entity, one.caller, SCORE_GIVEN, name, payload))
             replies.append(GivenScore(name, reply, isinstance(outcome, _Earlier)))
-        _record(engine, events, of_parties, now, quickly=quickly)
+        put_on_record(engine, events, of_parties, now, quickly=quickly)
         given = iter(replies)
         return [outcome if isinstance(outcome, Exception) else next(given) for outcome in outcomes]
 
@@ -213,32 +149,8 @@ class Scoring:
                 last = last_score(connection, request.legal_entity, request.party_id, request.model, since)
                 found = recorded(connection, [request.legal_entity], last.decision_id) if last else None
         except (DBAPIError, PoolTimeoutError):
-            return _not_recorded()
+            return not_recorded()
         return error if found is None else _Earlier(found.content | found.own, "feature_store_unavailable")
-
-
-def _record(
-    engine: Engine,
-    events: Sequence[AuditEvent],
-    of_parties: Sequence[PartyScore],
-    now: datetime,
-    *,
-    quickly: bool = False,
-) -> None:
-    if not events:
-        return
-    try:
-        with engine.begin() as connection:
-            append_all(connection, events, now)
-            keep_scores(connection, of_parties)
-    except (DBAPIError, PoolTimeoutError) as error:
-        if quickly and isinstance(error, DBAPIError) and is_busy(error):
-            raise WouldWait from None
-        raise _not_recorded() from None
-
-
-def _not_recorded() -> DatabaseUnavailable:
-    return DatabaseUnavailable("The score could not be written to the audit log, so it is not given; try again.")
 
 
 def _outcomes(wanted: Sequence[_Wanted]) -> list[Scored | Exception]:
@@ -257,24 +169,6 @@ def _outcomes(wanted: Sequence[_Wanted]) -> list[Scored | Exception]:
         for place, outcome in zip(places, scored, strict=True):
             outcomes[place] = outcome
     return outcomes
-
-
-def answered(number: int, asked: Asked, outcome: Scored | JinkongError) -> "Answer":
-    """What became of one row of many that have no decision of their own."""
-    if isinstance(outcome, JinkongError):
-        return unanswered(number, asked, outcome)
-    return _told(number, asked, None, answer(outcome))
-
-
-def unanswered(number: int, asked: Asked, error: JinkongError) -> "Answer":
-    """The row of one that got no score."""
-    code = "unknown_party" if isinstance(error, UnknownParty) else "wrong_feature_row"
-    nothing = {"probability": None, "score": None, "grade": None, "reasons": None}
-    return _told(number, asked, None, nothing) | {"error": f"{code}: {error}"}
-
-
-def _told(number: int, asked: Asked, decision_id: str | None, given: Mapping[str, Any]) -> "Answer":
-    return {"row": number, "decision_id": decision_id, "party_id": asked.party_id, **given, "error": None}
 
 
 def _asked_for(request: ScoreRequest) -> dict[str, Any]:

@@ -38,8 +38,10 @@ from group.audit import audit_head, audit_log
 from group.database import metadata, migrated, reading
 from group.entities import LEGAL_ENTITIES
 from group.settings import Settings
+from serving.batch_record import rows_of
 from serving.decisions import PRECREDIT_DECIDED, SCORE_GIVEN, SCORES_GIVEN, row_id
-from serving.scorer import Asked, Scored, Scorer
+from serving.scored import Scored
+from serving.scorer import Asked, Scorer
 from training import RegisteredModel
 
 _LOG: Final = logging.getLogger(__name__)
@@ -236,5 +238,5 @@ def _decisions(action: str, subject: str, payload: str) -> Iterator[tuple[str, d
         yield subject, content["model"], content
     elif action == SCORES_GIVEN:
         content = orjson.loads(payload)
-        for number, row in enumerate(content["rows"]):
+        for number, row in enumerate(rows_of(content)):
             yield row_id(subject, number), content["model"], row

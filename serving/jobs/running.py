@@ -18,11 +18,11 @@ from features.place import canonical_folder
 from group.errors import InputError
 from group.files import written_whole
 from group.settings import Settings
+from serving.batch_scoring import scored_batch, told
 from serving.batches import PARTY_COLUMN, SCHEMA, UnusableBatch, batch_of_table, read_json
 from serving.formats import ARROW, CSV, PARQUET
 from serving.jobs.kept import ScoreJob, job_folder, result_file, sent_file
-from serving.scorer import Asked, Scorer
-from serving.scoring import answered
+from serving.scorer import Scorer
 from training import RegisteredModel, scores_parties
 
 ROWS_A_PART: Final = 50_000
@@ -160,8 +160,7 @@ class _Scoring:
     def __call__(self, batch: pa.Table) -> pa.Table:
         rows = batch[_ROW].to_pylist()
         wanted = batch_of_table(batch.drop_columns([_ROW]))
-        asked = [Asked(self._legal_entity, party_id=party) for party in wanted.parties]
-        asked += [Asked(self._legal_entity, features=row) for row in wanted.rows]
-        outcomes = self._scorer.score(asked)
-        told = [answered(row, one, outcome) for row, one, outcome in zip(rows, asked, outcomes, strict=True)]
-        return pa.Table.from_pylist(told, schema=JOB_SCHEMA)
+        scored = scored_batch(self._scorer, self._legal_entity, wanted)
+        # Rows of a job have no decision of their own.
+        answers = told(rows, wanted, scored, [None] * len(scored.places))
+        return pa.Table.from_pylist(answers, schema=JOB_SCHEMA)

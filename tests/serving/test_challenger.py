@@ -15,7 +15,8 @@ from group.errors import JinkongError
 from group.settings import Settings
 from pipelines.model_approval import try_beside, try_no_more
 from serving.models import Models
-from serving.scorer import Asked, Scored, Scorer
+from serving.scored import Scored
+from serving.scorer import Asked, Scorer
 from serving.shadow import score_some, shadow_summaries
 from tests.serving.calling import calling
 from tests.serving.registry import another_version

@@ -11,7 +11,8 @@ import pytest
 from features.errors import FeatureStoreUnavailable
 from group.settings import Settings
 from serving.models import Models
-from serving.scorer import Asked, Scored
+from serving.scored import Scored
+from serving.scorer import Asked
 from tests.serving.registry import another_champion, withdrawn
 from training import NoChampion, RegistryUnavailable, champion, champion_mark, deployed
 

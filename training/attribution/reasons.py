@@ -1,8 +1,7 @@
 """Reasons for a score: which subjects weighed against it, at most four, in words."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -21,25 +20,13 @@ _STEP: Final = 1e-6
 """Weights are compared in steps of this, so that the last bits of a sum decide no order."""
 
 
-@dataclass(frozen=True, slots=True)
-class WeighedReason:
+class WeighedReason(TypedDict):
     """A reason and by how much it moved the log-odds against the applicant; above zero."""
 
     code: str
     zh: str
     en: str
     weight: float
-
-
-@dataclass(frozen=True, slots=True)
-class Heaviest:
-    """The reasons of ``n`` rows by their places in the book ``(n, most)``, the weightiest first, and their weights.
-
-    Where a row has fewer reasons, the places after them are −1.
-    """
-
-    places: npt.NDArray[np.int64]
-    weights: npt.NDArray[np.float64]
 
 
 class ReasonBook:
@@ -60,28 +47,20 @@ class ReasonBook:
         Contributions of features with one reason are added up first: thirteen windows of late payments are one reason,
         and a little moved from one window to the next moves nothing.
         """
-        return self.told(self.heaviest(contributions, most))
-
-    def heaviest(self, contributions: Matrix, most: int = MOST_REASONS) -> Heaviest:
-        """The same as numbers, for who tells them otherwise."""
         shape = (len(contributions), most)
-        found = Heaviest(np.full(shape, -1, np.int64), np.zeros(shape))
+        chosen, weights = np.full(shape, -1, np.int64), np.zeros(shape)
         choose(
             np.ascontiguousarray(contributions), self._place, len(self.reasons), self._against, _LEAST_WEIGHT, _STEP,
-            found.places, found.weights,
+            chosen, weights,
         )  # fmt: skip
-        return found
-
-    def told(self, heaviest: Heaviest) -> list[list[WeighedReason]]:
-        """Reasons in words."""
         return [
-            [self._weighed(place, weight) for place, weight in zip(places, weights, strict=True) if place >= 0]
-            for places, weights in zip(heaviest.places.tolist(), heaviest.weights.tolist(), strict=True)
+            [
+                {"code": (reason := self.reasons[place]).code, "zh": reason.zh, "en": reason.en, "weight": weight}
+                for place, weight in zip(places, heavy, strict=True)
+                if place >= 0
+            ]
+            for places, heavy in zip(chosen.tolist(), weights.tolist(), strict=True)
         ]
-
-    def _weighed(self, place: int, weight: float) -> WeighedReason:
-        reason = self.reasons[place]
-        return WeighedReason(reason.code, reason.zh, reason.en, weight)
 
 
 def _reason_of_column(columns: Sequence[str]) -> Reason:

@@ -1,0 +1,91 @@
+"""How a part of a batch stands on record: a column each of what was seen and answered, not a row each.
+
+Features that are numbers are packed, as they are most of a record: doubles, little-endian, row by row, as an LZ4 frame
+in base64. Rows that hold texts stand as they are.
+"""
+
+import base64
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import numpy as np
+
+from serving.scored import Matrix, ScoredColumns, Value
+from serving.scorer import Scorer
+from training import RegisteredModel
+
+_CODEC: Final = "lz4"
+_DOUBLES: Final = "<f8"
+
+
+def part_content(
+    legal_entity: str, registered: RegisteredModel, parties: Sequence[str] | None, scored: ScoredColumns
+) -> dict[str, Any]:
+    """What is put on record of scores that a company asked for together; of ``parties``, or of rows that were given."""
+    return {
+        "request": {"legal_entity": legal_entity, "model": registered.name},
+        "model": {"name": registered.name, "version": registered.version, "sha256": registered.sha256},
+        "party_id": parties,
+        "features": _packed(scored.values),
+        "features_as_of": scored.features_as_of,
+        **_answers(scored),
+    }
+
+
+def rows_of(content: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """A record's rows, each as the record of a single score has it."""
+    count, texts = len(content["probability"]), content["reason_texts"]
+    columns = {
+        "party_id": content["party_id"] or [None] * count,
+        "features": _unpacked(content["features"], count),
+        "reasons": [
+            [{"code": code, **texts[code], "weight": weight} for code, weight in reasons]
+            for reasons in content["reasons"]
+        ],
+        **{name: content[name] for name in ("features_as_of", "probability", "score", "grade")},
+    }
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+def decided_again(content: Mapping[str, Any], scorer: Scorer) -> dict[str, Any]:
+    """The record that the same rows give with ``scorer``.
+
+    Raises:
+        WrongFeatureRow: one is not the model's.
+    """
+    rows = _unpacked(content["features"], len(content["probability"]))
+    return dict(content) | _answers(scorer.score_values(rows))
+
+
+def _answers(scored: ScoredColumns) -> dict[str, Any]:
+    texts = {reason["code"]: reason for reasons in scored.reasons for reason in reasons}
+    return {
+        "probability": scored.probability,
+        "score": scored.score,
+        "grade": scored.grade,
+        "reasons": [[[reason["code"], reason["weight"]] for reason in reasons] for reasons in scored.reasons],
+        "reason_texts": {code: {"zh": reason["zh"], "en": reason["en"]} for code, reason in texts.items()},
+    }
+
+
+def _packed(values: Matrix | list[list[Value]]) -> str | list[list[Value]]:
+    import pyarrow as pa  # noqa: PLC0415 - for batches alone
+
+    if isinstance(values, list):
+        if any(isinstance(value, str | bool) for row in values for value in row):
+            return values
+        values = np.array(values, np.float64)
+    return base64.b64encode(pa.compress(np.ascontiguousarray(values, _DOUBLES), _CODEC, asbytes=True)).decode()
+
+
+def _unpacked(features: str | list[list[Value]], rows: int) -> list[list[Value]]:
+    import pyarrow as pa  # noqa: PLC0415 - as above
+
+    if isinstance(features, list):
+        return features
+    frame = pa.BufferReader(base64.b64decode(features))
+    doubles = np.frombuffer(pa.CompressedInputStream(frame, _CODEC).read(), _DOUBLES).reshape(rows, -1)
+    values = doubles.astype(object)
+    values[np.isnan(doubles)] = None
+    known: list[list[Value]] = values.tolist()
+    return known

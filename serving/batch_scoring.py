@@ -1,0 +1,125 @@
+"""Batches as they are scored: a part at a time, the next ones ahead while one goes on record and is told."""
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from sqlalchemy import Engine
+
+from features import UnknownParty
+from group.audit import AuditEvent
+from group.database import Checkpoints
+from group.errors import JinkongError
+from serving.decisions import SCORES_GIVEN, new_decision_id, part_payload, row_id
+from serving.party_scores import PartyScore
+from serving.recording import put_on_record
+from serving.scored import ScoredColumns
+from serving.scorer import Scorer
+from training import RegisteredModel
+
+if TYPE_CHECKING:
+    from serving.batches import Answer, Batch
+
+_PART: Final = 250
+"""Rows of a batch that are scored and recorded in one go."""
+
+_AHEAD: Final = 2
+"""Parts of a batch that are scored before it is their turn."""
+
+_THREADS: Final = 4
+"""Parts of all batches that are scored at a time."""
+
+
+class BatchScoring:
+    """Scores batches, each part with its record."""
+
+    def __init__(self, engine: Engine, checkpoints: Checkpoints, now: Callable[[], datetime]) -> None:
+        self._engine = engine
+        self._checkpoints = checkpoints
+        self._now = now
+        self._scorers = ThreadPoolExecutor(_THREADS, thread_name_prefix="batches")
+
+    def score(self, batch: "Batch", legal_entity: str, scorer: Scorer, caller: str) -> "Iterator[list[Answer]]":
+        """The answers to a batch, a part at a time, each part once its record is on disk.
+
+        Raises:
+            FeatureStoreUnavailable, DatabaseUnavailable: not now.
+        """
+        coming: deque[tuple[int, Batch, Future[ScoredColumns]]] = deque()
+        for first in range(0, len(batch), _PART):
+            part = batch.part(first, _PART)
+            coming.append((first, part, self._scorers.submit(scored_batch, scorer, legal_entity, part)))
+            if len(coming) > _AHEAD:
+                yield self._on_record(*coming.popleft(), legal_entity, scorer.registered, caller)
+        while coming:
+            yield self._on_record(*coming.popleft(), legal_entity, scorer.registered, caller)
+
+    def close(self) -> None:
+        """Give what is being scored, and end."""
+        self._scorers.shutdown()
+
+    def _on_record(
+        self,
+        first: int,
+        part: "Batch",
+        coming: "Future[ScoredColumns]",
+        legal_entity: str,
+        registered: RegisteredModel,
+        caller: str,
+    ) -> "list[Answer]":
+        """The answers of a part whose first row is the batch's ``first``, once they are on disk."""
+        scored, now = coming.result(), self._now()
+        record = new_decision_id(now)
+        names = [row_id(record, row) for row in range(len(scored.places))]
+        if names:
+            parties = [part.parties[place] for place in scored.places] if part.parties else None
+            payload = part_payload(legal_entity, registered, parties, scored)
+            event = AuditEvent(legal_entity, caller, SCORES_GIVEN, record, payload)
+            columns = (parties or (), names, scored.probability, scored.score, scored.grade)
+            of_parties = [
+                PartyScore(
+                    legal_entity, party, name, now, registered.name, registered.version, probability, score, grade
+                )
+                for party, name, probability, score, grade in zip(*columns, strict=False)
+            ]
+            put_on_record(self._engine, [event], of_parties, now)
+            self._checkpoints.after_commit()
+        return told(range(first, first + len(part)), part, scored, names)
+
+
+def scored_batch(scorer: Scorer, legal_entity: str, part: "Batch") -> ScoredColumns:
+    """The scores of parties as a company sees them, or of rows.
+
+    Raises:
+        FeatureStoreUnavailable: parties were asked for, and the online store does not answer.
+    """
+    if part.parties:
+        return scorer.score_parties([(legal_entity, party) for party in part.parties])
+    return scorer.score_rows(part.rows)
+
+
+def told(
+    numbers: Sequence[int], part: "Batch", scored: ScoredColumns, decision_ids: Sequence[str | None]
+) -> "list[Answer]":
+    """An answer a row of a part, in its order; ``numbers`` are the rows' numbers in what was sent."""
+    answers: dict[int, dict[str, Any]] = {}
+    parties: Sequence[str | None] = part.parties or [None] * len(part)
+    columns = (scored.places, decision_ids, scored.probability, scored.score, scored.grade, scored.reasons)
+    for place, decision_id, probability, score, grade, reasons in zip(*columns, strict=True):
+        answers[place] = {
+            "row": numbers[place], "decision_id": decision_id, "party_id": parties[place], "probability": probability,
+            "score": score, "grade": grade, "reasons": reasons, "error": None,
+        }  # fmt: skip
+    for place, error in scored.errors.items():
+        answers[place] = {
+            "row": numbers[place], "decision_id": None, "party_id": parties[place], "probability": None,
+            "score": None, "grade": None, "reasons": None, "error": _refusal(error),
+        }  # fmt: skip
+    return [answers[place] for place in range(len(part))]
+
+
+def _refusal(error: JinkongError) -> str:
+    code = "unknown_party" if isinstance(error, UnknownParty) else "wrong_feature_row"
+    return f"{code}: {error}"

@@ -1,0 +1,44 @@
+"""Scores go on record: into the log of their companies, and by party, in one commit."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from group.audit import AuditEvent, append_all
+from group.database import DatabaseUnavailable, is_busy
+from serving.gathering import WouldWait
+from serving.party_scores import PartyScore, keep_scores
+
+
+def put_on_record(
+    engine: Engine,
+    events: Sequence[AuditEvent],
+    of_parties: Sequence[PartyScore],
+    now: datetime,
+    *,
+    quickly: bool = False,
+) -> None:
+    """Write what happened, and the scores of parties among it; they are on disk when this returns.
+
+    Raises:
+        DatabaseUnavailable: they could not be written.
+        WouldWait: somebody else is writing, and it has to be done ``quickly``.
+    """
+    if not events:
+        return
+    try:
+        with engine.begin() as connection:
+            append_all(connection, events, now)
+            keep_scores(connection, of_parties)
+    except (DBAPIError, PoolTimeoutError) as error:
+        if quickly and isinstance(error, DBAPIError) and is_busy(error):
+            raise WouldWait from None
+        raise not_recorded() from None
+
+
+def not_recorded() -> DatabaseUnavailable:
+    """The error of a score that is not given, because it could not be put on record."""
+    return DatabaseUnavailable("The score could not be written to the audit log, so it is not given; try again.")
