@@ -72,7 +72,7 @@ def _driver_error(dialect: Dialect) -> type[Exception]:
     return dialect.dbapi.Error
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=1024)
 def driver_instant(dialect: Dialect, instant: datetime) -> Any:
     """An instant as the driver takes it for a column of ``UtcDateTime``."""
     process = UtcDateTime().dialect_impl(dialect).bind_processor(dialect)

@@ -1,26 +1,31 @@
 """Batches as they are scored: a part at a time, the next ones ahead while one goes on record and is told."""
 
+import logging
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import SQLAlchemyError
 
 from features import UnknownParty
 from group.audit import AuditEvent
 from group.database import Checkpoints
 from group.errors import JinkongError
 from serving.decisions import SCORES_GIVEN, new_decision_id, part_payload, row_id
-from serving.party_scores import PartyScore
 from serving.recording import put_on_record
 from serving.scored import ScoredColumns
 from serving.scorer import Scorer
+from serving.unsettled import note, settle
 from training import RegisteredModel
 
 if TYPE_CHECKING:
     from serving.batches import Answer, Batch
+
+_LOG: Final = logging.getLogger("jinkong.serving")
 
 _PART: Final = 250
 """Rows of a batch that are scored and recorded in one go."""
@@ -40,6 +45,8 @@ class BatchScoring:
         self._checkpoints = checkpoints
         self._now = now
         self._scorers = ThreadPoolExecutor(_THREADS, thread_name_prefix="batches")
+        self._settler = ThreadPoolExecutor(1, thread_name_prefix="settler")
+        self._settled: Future[None] | None = None
 
     def score(self, batch: "Batch", legal_entity: str, scorer: Scorer, caller: str) -> "Iterator[list[Answer]]":
         """The answers to a batch, a part at a time, each part once its record is on disk.
@@ -48,17 +55,33 @@ class BatchScoring:
             FeatureStoreUnavailable, DatabaseUnavailable: not now.
         """
         coming: deque[tuple[int, Batch, Future[ScoredColumns]]] = deque()
-        for first in range(0, len(batch), _PART):
-            part = batch.part(first, _PART)
-            coming.append((first, part, self._scorers.submit(scored_batch, scorer, legal_entity, part)))
-            if len(coming) > _AHEAD:
+        try:
+            for first in range(0, len(batch), _PART):
+                part = batch.part(first, _PART)
+                coming.append((first, part, self._scorers.submit(scored_batch, scorer, legal_entity, part)))
+                if len(coming) > _AHEAD:
+                    yield self._on_record(*coming.popleft(), legal_entity, scorer.registered, caller)
+            while coming:
                 yield self._on_record(*coming.popleft(), legal_entity, scorer.registered, caller)
-        while coming:
-            yield self._on_record(*coming.popleft(), legal_entity, scorer.registered, caller)
+        finally:
+            self._settle()
 
     def close(self) -> None:
         """Give what is being scored, and end."""
         self._scorers.shutdown()
+        self._settler.shutdown()
+
+    def _settle(self) -> None:
+        if self._settled is None or self._settled.done():
+            self._settled = self._settler.submit(self._settle_now)
+
+    def _settle_now(self) -> None:
+        try:
+            while settle(self._engine):
+                self._checkpoints.after_commit()
+        except SQLAlchemyError as error:
+            # Nothing is lost: they are found where they are, and after the next batch it is tried again.
+            _LOG.warning("Scores of batches could not be put in place by party: %s", type(error).__name__)
 
     def _on_record(
         self,
@@ -77,14 +100,7 @@ class BatchScoring:
             parties = [part.parties[place] for place in scored.places] if part.parties else None
             payload = part_payload(legal_entity, registered, parties, scored)
             event = AuditEvent(legal_entity, caller, SCORES_GIVEN, record, payload)
-            columns = (parties or (), names, scored.probability, scored.score, scored.grade)
-            of_parties = [
-                PartyScore(
-                    legal_entity, party, name, now, registered.name, registered.version, probability, score, grade
-                )
-                for party, name, probability, score, grade in zip(*columns, strict=False)
-            ]
-            put_on_record(self._engine, [event], of_parties, now)
+            put_on_record(self._engine, [event], now, partial(_note, legal_entity, record, parties))
             self._checkpoints.after_commit()
         return told(range(first, first + len(part)), part, scored, names)
 
@@ -118,6 +134,12 @@ def told(
             "score": None, "grade": None, "reasons": None, "error": _refusal(error),
         }  # fmt: skip
     return [answers[place] for place in range(len(part))]
+
+
+def _note(legal_entity: str, record: str, parties: Sequence[str] | None, connection: Connection) -> None:
+    # Rows of features are nobody's.
+    if parties:
+        note(connection, legal_entity, record, parties)
 
 
 def _refusal(error: JinkongError) -> str:

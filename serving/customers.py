@@ -16,8 +16,9 @@ from serving.callers import allowed, backend_of, problems
 from serving.messages.customers import CustomerReply, GivenScoreReply, ScoresReply
 from serving.messages.precredit import PreCreditOffer
 from serving.paging import Cursor, Limit, cursor_after, place_of
-from serving.party_scores import PartyScore, scores_of_party
+from serving.party_scores import PartyScore
 from serving.problems import ApiError
+from serving.score_history import scores_of_party
 from serving.tokens import Caller
 from workflow.pre_credit import offers_of_party
 

@@ -1,10 +1,11 @@
 """Scores by party, as they were given: how a party fared over time, and the last that is known of it."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
-from sqlalchemy import Column, Connection, Float, Integer, Select, String, Table, insert, select
+from sqlalchemy import Column, Connection, Float, Integer, String, Table
+from sqlalchemy.dialects import postgresql, sqlite
 
 from group.database import UtcDateTime, metadata
 from group.prepared import Prepared, driver_instant
@@ -42,9 +43,10 @@ class PartyScore(NamedTuple):
     grade: str | None
 
 
-_COLUMNS: Final = PartyScore._fields
-_INSERT: Final = Prepared(insert(scores))
-_EVERY: Final[Select[Any]] = select(*(scores.c[name] for name in _COLUMNS))
+_INSERTS: Final = {
+    "sqlite": Prepared(sqlite.insert(scores).on_conflict_do_nothing()),
+    "postgresql": Prepared(postgresql.insert(scores).on_conflict_do_nothing()),
+}
 
 
 def party_score(
@@ -58,32 +60,9 @@ def party_score(
 
 
 def keep_scores(connection: Connection, given: Sequence[PartyScore]) -> None:
-    """Keep scores, in the transaction that puts them on record."""
+    """Keep scores by party, in the caller's transaction. What is kept already stays."""
     if given:
-        _INSERT.many(
+        _INSERTS[connection.dialect.name].many(
             connection,
             [(*one[:3], driver_instant(connection.dialect, one.scored_at), *one[4:]) for one in given],
         )
-
-
-def scores_of_party(
-    connection: Connection, party_id: str, legal_entities: Collection[str], most: int, before: str | None = None
-) -> list[PartyScore]:
-    """Scores that these companies asked for, the newest first; those before a decision id if one is given."""
-    rows = _EVERY.where(scores.c.party_id == party_id, scores.c.legal_entity.in_(sorted(legal_entities)))
-    if before is not None:
-        rows = rows.where(scores.c.decision_id < before)
-    return [PartyScore(*row) for row in connection.execute(rows.order_by(scores.c.decision_id.desc()).limit(most))]
-
-
-def last_score(
-    connection: Connection, legal_entity: str, party_id: str, model: str, since: datetime
-) -> PartyScore | None:
-    """The last score of a model that the company got of the party, if it is not older."""
-    row = connection.execute(
-        _EVERY.where(
-            scores.c.legal_entity == legal_entity, scores.c.party_id == party_id, scores.c.model == model,
-            scores.c.scored_at >= since,
-        ).order_by(scores.c.decision_id.desc()).limit(1)
-    ).first()  # fmt: skip
-    return None if row is None else PartyScore(*row)

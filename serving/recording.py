@@ -1,27 +1,26 @@
-"""Scores go on record: into the log of their companies, and by party, in one commit."""
+"""Scores go on record: into the log of their companies, and what is kept beside it, in one commit."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from group.audit import AuditEvent, append_all
 from group.database import DatabaseUnavailable, is_busy
 from serving.gathering import WouldWait
-from serving.party_scores import PartyScore, keep_scores
 
 
 def put_on_record(
     engine: Engine,
     events: Sequence[AuditEvent],
-    of_parties: Sequence[PartyScore],
     now: datetime,
+    beside: Callable[[Connection], None],
     *,
     quickly: bool = False,
 ) -> None:
-    """Write what happened, and the scores of parties among it; they are on disk when this returns.
+    """Write what happened, and what is kept ``beside`` it in one commit; it is on disk when this returns.
 
     Raises:
         DatabaseUnavailable: they could not be written.
@@ -32,7 +31,7 @@ def put_on_record(
     try:
         with engine.begin() as connection:
             append_all(connection, events, now)
-            keep_scores(connection, of_parties)
+            beside(connection)
     except (DBAPIError, PoolTimeoutError) as error:
         if quickly and isinstance(error, DBAPIError) and is_busy(error):
             raise WouldWait from None

@@ -24,8 +24,9 @@ from serving.decisions import (
 )
 from serving.gathering import Gatherer, WouldWait
 from serving.messages.scores import ScoreRequest
-from serving.party_scores import last_score, party_score
+from serving.party_scores import keep_scores, party_score
 from serving.recording import not_recorded, put_on_record
+from serving.score_history import last_score
 from serving.scored import Scored
 from serving.scorer import Asked, Scorer
 
@@ -134,7 +135,7 @@ class Scoring:
                     of_parties.append(party_score(one.request.legal_entity, party, name, now, registered, outcome))
             events.append(AuditEvent(one.request.legal_entity, one.caller, SCORE_GIVEN, name, payload))
             replies.append(GivenScore(name, reply, isinstance(outcome, _Earlier)))
-        put_on_record(engine, events, of_parties, now, quickly=quickly)
+        put_on_record(engine, events, now, lambda connection: keep_scores(connection, of_parties), quickly=quickly)
         given = iter(replies)
         return [outcome if isinstance(outcome, Exception) else next(given) for outcome in outcomes]
 

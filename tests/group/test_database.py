@@ -25,7 +25,7 @@ from group.database import (
     open_database,
     require_current,
 )
-from serving import once, party_scores, shadow
+from serving import once, party_scores, score_history, shadow, unsettled
 from serving.jobs import kept as jobs
 from training.whitelist import do_not_contact, kept
 from workflow.pre_credit import offers, releases
@@ -43,6 +43,7 @@ def test_migrations_make_the_tables_that_the_code_declares(database_url: str) ->
             do_not_contact.do_not_contact,
             once.carried_out,
             party_scores.scores,
+            unsettled.unsettled_scores,
             jobs.score_jobs,
             shadow.shadow_scores,
             offers.precredit_offers,
@@ -92,7 +93,7 @@ def test_scores_outlast_their_new_layout(database_url: str) -> None:
         party_scores.keep_scores(connection, kept)
     migrate(engine)
     with engine.connect() as connection:
-        read = [party_scores.scores_of_party(connection, f"P{number}", ["credit"], 5) for number in range(3)]
+        read = [score_history.scores_of_party(connection, f"P{number}", ["credit"], 5) for number in range(3)]
     assert read == [[one] for one in kept]
     engine.dispose()
 

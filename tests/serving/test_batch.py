@@ -102,6 +102,8 @@ def test_every_row_is_on_record_and_the_record_replays(
             assert replay(found.record.payload, scorer) == found.record.payload
     assert verify(engine) is None
     engine.dispose()
+    [newest, *_] = client.get(f"/v1/customers/{rows[41]['party_id']}/scores").json()["scores"]
+    assert (newest["decision_id"], newest["probability"]) == (rows[41]["decision_id"], rows[41]["probability"])
 
 
 def test_rows_of_features_in_any_format_give_the_same(client: TestClient, api_settings: Settings) -> None:
