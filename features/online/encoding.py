@@ -26,7 +26,9 @@ def entity_keys(names: Sequence[str], parties: Sequence[Sequence[str]]) -> list[
     """
     order = sorted(range(len(names)), key=lambda place: names[place])
     head = struct.pack("<I", len(names)) + b"".join(_text(names[place]) for place in order)
-    return [head + b"".join([_text(party[place]) for place in order]) for party in parties]
+    # Of many parties most have a value in common, such as the company that asks.
+    texts = {text: _text(text) for party in parties for text in party}
+    return [head + b"".join([texts[party[place]] for place in order]) for party in parties]
 
 
 def doubles(values: Sequence[bytes | None]) -> npt.NDArray[np.float64]:

@@ -61,7 +61,7 @@ class OnlineReader:
             return OnlineRows(np.empty((0, len(self._places))), np.empty(0, np.bool_), [])
         with store_errors():
             stored = self._store.read(entity_keys(ENTITY_COLUMNS, parties))
-        values = stored.values[:, self._places]
+        values = np.take(stored.values, self._places, axis=1)
         found = np.array([instant is not None for instant in stored.as_of], dtype=np.bool_)
         return OnlineRows(values, found, stored.as_of)
 

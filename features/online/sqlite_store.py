@@ -54,15 +54,23 @@ class SqliteValues:
             return self._value_by_value(keys)
         keys_asked, views_asked = (",".join("?" * len(asked)) for asked in (keys, self._views))
         # A key's rows come one after the other, in the order of the table's key, so there is nothing to sort. The plus
-        # has them read through, which is faster than to look each of them up. They come as one value, which is one step
-        # of the interpreter: each row begins with its digest, so that no other order passes for this one.
-        fetched = connection.execute(
-            "SELECT entity_key, min(event_ts), CAST(group_concat(row, '') AS BLOB) "  # noqa: S608 - names of our own catalogue
+        # has them read through, which is faster than to look each of them up. Each begins with its digest, so that no
+        # other order passes for this one. All of it comes as one row, with the lengths that tell its parts from each
+        # other: the interpreter is asked for once, not once a key, while others work with it.
+        lengths, found_keys, found_rows = connection.execute(
+            "SELECT group_concat(length(entity_key) || ' ' || at || ' ' || ifnull(length(rows), 0), ' '), "  # noqa: S608 - names of our own catalogue
+            "CAST(group_concat(entity_key, '') AS BLOB), CAST(group_concat(rows, '') AS BLOB) FROM ("
+            "SELECT entity_key, min(event_ts) AS at, CAST(group_concat(row, '') AS BLOB) AS rows "
             f'FROM "{rows_table(self._layout.project)}" '
-            f"WHERE entity_key IN ({keys_asked}) AND +view IN ({views_asked}) GROUP BY entity_key",
+            f"WHERE entity_key IN ({keys_asked}) AND +view IN ({views_asked}) GROUP BY entity_key)",
             [*keys, *self._views],
-        )
-        found = {key: (_sqlite_instant(at), rows or b"") for key, at, rows in fetched}
+        ).fetchone()
+        found: dict[bytes, tuple[datetime | None, bytes]] = {}
+        numbers, key_end, rows_end = map(int, (lengths or "").split()), 0, 0
+        for key_length, at, rows_length in zip(numbers, numbers, numbers, strict=True):
+            key_begin, rows_begin = key_end, rows_end
+            key_end, rows_end = key_end + key_length, rows_end + rows_length
+            found[found_keys[key_begin:key_end]] = (_sqlite_instant(at), (found_rows or b"")[rows_begin:rows_end])
         # Neither a row nor a mark: the store has nothing of the key.
         known = [found.get(key, self._nothing) for key in keys]
         return self._in_order.stored(keys, [rows for _, rows in known], [at for at, _ in known], self._view_by_view)

@@ -81,7 +81,8 @@ class WholeRows:
         fitting = [rows if len(rows) == len(self._nothing) else self._nothing for rows in joined]
         cells = np.frombuffer(b"".join(fitting), "<f8").reshape(len(joined), -1)
         known = (cells.view("<u8")[:, self._digest_places] == self._digests).all(axis=1)
-        return cells[:, self._places], np.flatnonzero(~known).tolist()
+        # Not cells[:, places]: that would lie in memory column by column.
+        return np.take(cells, self._places, axis=1), np.flatnonzero(~known).tolist()
 
 
 def joined_rows(rows: Sequence[bytes | None]) -> bytes:
