@@ -17,7 +17,7 @@ from group.prepared import Prepared
 from serving.decisions import row_id
 from serving.party_scores import PartyScore, keep_scores
 
-_ENOUGH: Final = 200
+ENOUGH: Final = 200
 """Parts of batches that are worth being put in place."""
 
 _AT_ONCE: Final = 500
@@ -53,7 +53,7 @@ def unsettled_of_party(connection: Connection, party_id: str, legal_entities: Co
     return [given for given in of_all if given.party_id == party_id]
 
 
-def settle(engine: Engine, enough: int = _ENOUGH) -> int:
+def settle(engine: Engine, enough: int = ENOUGH) -> int:
     """Put the oldest parts' scores in place if there are ``enough`` of them; the number of scores.
 
     Whoever is cut off, or does it beside somebody else, does no harm: what is in place is not put there twice, and a
