@@ -7,11 +7,12 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from itertools import chain
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
 from features.online.encoding import doubles
+from features.online.joined_rows import JoinedRows, joined_table, views_table
 from features.online.layout import ServiceLayout
 from features.online.stored import SECONDS, Stored, WholeRows, joined_rows, oldest, table_name
 from features.online.whole_rows import rows_table, trigger_names
@@ -33,7 +34,7 @@ class SqliteValues:
         self._whole = WholeRows(layout)
         self._views = sorted(view.name for view in layout.views)
         self._in_order = WholeRows(layout, self._views)
-        self._nothing = (None, b"".join(self._in_order.absent))
+        self._nothing: tuple[int | None, bytes] = (None, b"".join(self._in_order.absent))
         self._view_places = {view.name: place for place, view in enumerate(layout.views)}
         self._triggers = [
             name for view in layout.views for name in trigger_names(table_name(layout.project, view.name))
@@ -52,28 +53,43 @@ class SqliteValues:
         connection = self._connection()
         if not self._whole_rows_are_kept(connection):
             return self._value_by_value(keys)
+        joined: JoinedRows | None = self._local.joined
+        if joined is None:
+            return self._row_by_row(keys)
+        marks = ",".join("?" * len(keys))
+        rows = _as_one(
+            connection,
+            f'SELECT entity_key, 0 AS at, row AS rows FROM "{joined_table(self._layout.project)}" '  # noqa: S608 - names of our own catalogue
+            f"WHERE entity_key IN ({marks})",
+            keys,
+        )
+        values, seconds, whole = joined.values([rows[key][1] if key in rows else b"" for key in keys])
+        as_of: list[datetime | None] = [_sqlite_instant(at) for at in np.where(whole, seconds, 0).tolist()]
+        apart = np.flatnonzero(~whole).tolist()
+        if apart:
+            read = self._row_by_row([keys[place] for place in apart])
+            values[apart] = read.values
+            for place, at in zip(apart, read.as_of, strict=True):
+                as_of[place] = at
+        return Stored(values, as_of)
+
+    def _row_by_row(self, keys: Sequence[bytes]) -> Stored:
+        """Of keys that have no joined row."""
         keys_asked, views_asked = (",".join("?" * len(asked)) for asked in (keys, self._views))
         # A key's rows come one after the other, in the order of the table's key, so there is nothing to sort. The plus
         # has them read through, which is faster than to look each of them up. Each begins with its digest, so that no
-        # other order passes for this one. All of it comes as one row, with the lengths that tell its parts from each
-        # other: the interpreter is asked for once, not once a key, while others work with it.
-        lengths, found_keys, found_rows = connection.execute(
-            "SELECT group_concat(length(entity_key) || ' ' || at || ' ' || ifnull(length(rows), 0), ' '), "  # noqa: S608 - names of our own catalogue
-            "CAST(group_concat(entity_key, '') AS BLOB), CAST(group_concat(rows, '') AS BLOB) FROM ("
-            "SELECT entity_key, min(event_ts) AS at, CAST(group_concat(row, '') AS BLOB) AS rows "
+        # other order passes for this one.
+        found = _as_one(
+            self._connection(),
+            "SELECT entity_key, min(event_ts) AS at, CAST(group_concat(row, '') AS BLOB) AS rows "  # noqa: S608 - as above
             f'FROM "{rows_table(self._layout.project)}" '
-            f"WHERE entity_key IN ({keys_asked}) AND +view IN ({views_asked}) GROUP BY entity_key)",
+            f"WHERE entity_key IN ({keys_asked}) AND +view IN ({views_asked}) GROUP BY entity_key",
             [*keys, *self._views],
-        ).fetchone()
-        found: dict[bytes, tuple[datetime | None, bytes]] = {}
-        numbers, key_end, rows_end = map(int, (lengths or "").split()), 0, 0
-        for key_length, at, rows_length in zip(numbers, numbers, numbers, strict=True):
-            key_begin, rows_begin = key_end, rows_end
-            key_end, rows_end = key_end + key_length, rows_end + rows_length
-            found[found_keys[key_begin:key_end]] = (_sqlite_instant(at), (found_rows or b"")[rows_begin:rows_end])
+        )
         # Neither a row nor a mark: the store has nothing of the key.
         known = [found.get(key, self._nothing) for key in keys]
-        return self._in_order.stored(keys, [rows for _, rows in known], [at for at, _ in known], self._view_by_view)
+        as_of = [None if at is None else _sqlite_instant(at) for at, _ in known]
+        return self._in_order.stored(keys, [rows for _, rows in known], as_of, self._view_by_view)
 
     def _view_by_view(self, keys: Sequence[bytes]) -> Stored:
         """Of keys that lack a view, or whose row of one has to be read value by value."""
@@ -101,8 +117,19 @@ class SqliteValues:
             marks = ",".join("?" * len(self._triggers))
             count = connection.execute(f"SELECT count(*) FROM sqlite_master WHERE name IN ({marks})", self._triggers)  # noqa: S608
             self._local.kept = count.fetchone()[0] == len(self._triggers)
+            self._local.joined = self._joined_rows(connection)
             self._local.schema_version = version
         return bool(self._local.kept)
+
+    def _joined_rows(self, connection: sqlite3.Connection) -> JoinedRows | None:
+        """How joined rows are laid out; None where there are none with all views of the service."""
+        try:
+            views = connection.execute(
+                f'SELECT view, row_bytes FROM "{views_table(self._layout.project)}" ORDER BY view'  # noqa: S608 - as above
+            ).fetchall()
+            return JoinedRows(self._layout, views)
+        except (sqlite3.OperationalError, KeyError):
+            return None
 
     def _value_by_value(self, keys: Sequence[bytes]) -> Stored:
         connection = self._connection()
@@ -158,6 +185,26 @@ class SqliteValues:
             connection.execute("PRAGMA mmap_size = 1073741824")
             self._local.connection = connection
         return connection
+
+
+def _as_one(connection: sqlite3.Connection, query: str, parameters: Sequence[Any]) -> dict[bytes, tuple[int, bytes]]:
+    """What ``query`` gives as ``entity_key``, ``at`` and ``rows``, by key.
+
+    It all comes as one row, with the lengths that tell its parts from each other: the interpreter is asked for once,
+    not once a key, while others work with it.
+    """
+    lengths, all_keys, all_rows = connection.execute(
+        "SELECT group_concat(length(entity_key) || ' ' || at || ' ' || ifnull(length(rows), 0), ' '), "  # noqa: S608 - our own
+        f"CAST(group_concat(entity_key, '') AS BLOB), CAST(group_concat(rows, '') AS BLOB) FROM ({query})",
+        parameters,
+    ).fetchone()
+    found: dict[bytes, tuple[int, bytes]] = {}
+    numbers, key_end, rows_end = map(int, (lengths or "").split()), 0, 0
+    for key_length, at, rows_length in zip(numbers, numbers, numbers, strict=True):
+        key_begin, rows_begin = key_end, rows_end
+        key_end, rows_end = key_end + key_length, rows_end + rows_length
+        found[all_keys[key_begin:key_end]] = (at, (all_rows or b"")[rows_begin:rows_end])
+    return found
 
 
 @lru_cache(maxsize=4_096)

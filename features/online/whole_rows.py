@@ -55,9 +55,9 @@ def write_whole_rows(
 ) -> None:
     """Write the values of ``rows`` (key, seconds, encoded row) by ``write_values``, then the rows themselves.
 
+    ``keep_whole_rows`` came before.
     Triggers that would mark each value rest meanwhile: nobody else sees the table before the transaction ends.
     """
-    _keep_whole_rows(connection, project, view, table)
     for name in trigger_names(table):
         connection.execute(f'DROP TRIGGER "{name}"')
     write_values()
@@ -71,7 +71,7 @@ def write_whole_rows(
     _make_triggers(connection, rows_table(project), view, table)
 
 
-def _keep_whole_rows(connection: sqlite3.Connection, project: str, view: str, table: str) -> None:
+def keep_whole_rows(connection: sqlite3.Connection, project: str, view: str, table: str) -> None:
     """Make the table of whole rows and the triggers on Feast's ``table``, where they are not there yet.
 
     The triggers mark what anybody writes into ``table`` as to be read value by value, until our own writer puts the

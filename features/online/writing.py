@@ -19,6 +19,7 @@ from psycopg import sql
 
 from features.online.address import StoreAddress, store_address
 from features.online.encoding import encoded_doubles
+from features.online.joined_rows import join_rows, keep_joined_rows
 from features.online.layout import ViewLayout
 from features.online.postgresql_store import postgresql_connection
 from features.online.redis_store import (
@@ -29,7 +30,7 @@ from features.online.redis_store import (
     redis_row_field,
 )
 from features.online.stored import table_name
-from features.online.whole_rows import encoded_rows, write_whole_rows
+from features.online.whole_rows import absent_row, encoded_rows, keep_whole_rows, write_whole_rows
 
 _LOCKED_SECONDS: Final = 60
 """How long to wait for another writer of the SQLite file."""
@@ -71,6 +72,7 @@ class _SqliteWriter:
     def __init__(self, path: Path, project: str) -> None:
         self._project = project
         self._connection = sqlite3.connect(f"file:{path}?mode=rw", uri=True, timeout=_LOCKED_SECONDS)
+        self._written: set[bytes] = set()
 
     def write(self, view: ViewLayout, rows: ViewRows) -> None:
         table = table_name(self._project, view.name)
@@ -88,13 +90,21 @@ class _SqliteWriter:
         with self._connection:
             # DDL does not begin a transaction by itself.
             self._connection.execute("BEGIN IMMEDIATE")
+            keep_whole_rows(self._connection, self._project, view.name, table)
+            keep_joined_rows(self._connection, self._project, view.name, len(absent_row(view.features)))
             write_whole_rows(
                 self._connection, self._project, view.name, table, whole,
                 lambda: self._connection.executemany(upsert, values),
             )  # fmt: skip
+        self._written.update(rows.keys)
 
     def close(self) -> None:
-        self._connection.close()
+        try:
+            # Once a party, however many of its views were written.
+            if self._written:
+                join_rows(self._connection, self._project, self._written)
+        finally:
+            self._connection.close()
 
 
 def _sqlite_seconds(instant: datetime) -> int:

@@ -173,6 +173,13 @@ def test_whatever_order_we_and_feast_write_in_both_read_the_same(
     random = np.random.default_rng(seed)
     names = [name for view in SERVED for name in view.feature_names]
     reader = online_reader(settings, names)
+    if seed % 2:
+        # Whole rows of all views, which are read as one as long as nobody changes one of them.
+        keys = entity_keys(["legal_entity", "party_id"], parties)
+        for view in SERVED:
+            values = random.normal(size=(len(parties), len(view.feature_names)))
+            then = [JANUARY + timedelta(minutes=int(random.integers(3)))] * len(parties)
+            write(settings, ViewLayout(view.name, tuple(view.feature_names)), ViewRows(keys, values, then, then))
     for _ in range(8):
         view = SERVED[random.integers(2)]
         some = [parties[place] for place in random.choice(len(parties), 5, replace=False)]
@@ -196,6 +203,56 @@ def test_whatever_order_we_and_feast_write_in_both_read_the_same(
         ).to_dict()
         for place, name in enumerate(names):
             assert [bits(value) for value in read.values[:, place]] == [bits(value) for value in answer[name]], name
+
+
+def test_a_joined_row_lasts_as_long_as_its_parts(tmp_path: Path) -> None:
+    settings = load_settings({"JINKONG_HOME": str(tmp_path / "home")})
+    store = open_store(settings)
+    for view in VIEWS:
+        write_rows(tmp_path / "features", view.name, [{"event_timestamp": JANUARY, "created_timestamp": JANUARY}])
+    apply_definitions(store, tmp_path / "features")
+    parties = [("consumer", f"P{number}") for number in range(50)]
+    keys = entity_keys(["legal_entity", "party_id"], parties)
+    layouts = [ViewLayout(view.name, tuple(view.feature_names)) for view in SERVED]
+
+    def write_all(at: datetime, layouts: Sequence[ViewLayout], some: slice = slice(None)) -> None:
+        writer = open_writer("", feast_home(settings), "jinkong")
+        for layout in layouts:
+            rows = np.full((len(keys[some]), len(layout.features)), at.timestamp())
+            writer.write(layout, ViewRows(keys[some], rows, [at] * len(rows), [at] * len(rows)))
+        writer.close()
+
+    reader = online_reader(settings, [name for view in SERVED for name in view.feature_names])
+    row_by_row: list[int] = []
+    slow = reader._store._row_by_row  # type: ignore[attr-defined]
+
+    def counted(some: Sequence[bytes]) -> Any:
+        row_by_row.append(len(some))
+        return slow(some)
+
+    reader._store._row_by_row = counted  # type: ignore[attr-defined]
+    before_1970 = datetime(1969, 5, 1, tzinfo=UTC)
+    write_all(before_1970, layouts[:1])
+    write_all(JANUARY, layouts[1:])
+    assert reader.read(parties).as_of == [before_1970] * 50
+    assert row_by_row == []
+    # One view of some, by a writer that is cut off before it joins them again.
+    later = JANUARY + timedelta(days=1)
+    writer = open_writer("", feast_home(settings), "jinkong")
+    rows = np.full((20, len(layouts[0].features)), 7.0)
+    writer.write(layouts[0], ViewRows(keys[:20], rows, [later] * 20, [later] * 20))
+    read = reader.read(parties)
+    assert row_by_row == [20]
+    assert read.as_of == [JANUARY] * 20 + [before_1970] * 30
+    assert set(read.values[:20, 0]) == {7.0}
+    writer.close()
+    assert np.array_equal(reader.read(parties).values, read.values)
+    assert row_by_row == [20]
+    # A view that grew: no row that was joined before stays.
+    grown = ViewLayout(layouts[0].name, (*layouts[0].features, "a_new_one"))
+    write_all(later, [grown], slice(0, 1))
+    assert np.array_equal(reader.read(parties[1:]).values, read.values[1:])
+    assert row_by_row == [20, 49]
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "redis"])
