@@ -4,6 +4,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -73,7 +74,8 @@ class BatchScoring:
 
     def _settle(self) -> None:
         if self._settled is None or self._settled.done():
-            self._settled = self._settler.submit(self._settle_now)
+            with suppress(RuntimeError):  # the server ends; the next one does it
+                self._settled = self._settler.submit(self._settle_now)
 
     def _settle_now(self) -> None:
         try:

@@ -59,15 +59,20 @@ def test_a_value_of_another_type_is_refused(wrong: Value) -> None:
         doubles([Value(double_val=1.0).SerializeToString(), wrong.SerializeToString()])
 
 
-@pytest.fixture(params=["sqlite", "redis", "postgresql"])
-def filled(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Settings, FeatureStore, list[tuple[str, str]]]:
-    """A store of each kind with odd values: nulls, zeros of both signs, the largest and the smallest, infinities."""
-    settings = online_settings(request.param, request, tmp_path / "home")
-    features = tmp_path / "features"
+def defined(settings: Settings, features: Path) -> FeatureStore:
+    """A store with the views defined, and nobody in it."""
     for view in VIEWS:
         write_rows(features, view.name, [{"event_timestamp": JANUARY, "created_timestamp": JANUARY}])
     store = open_store(settings)
     apply_definitions(store, features)
+    return store
+
+
+@pytest.fixture(params=["sqlite", "redis", "postgresql"])
+def filled(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Settings, FeatureStore, list[tuple[str, str]]]:
+    """A store of each kind with odd values: nulls, zeros of both signs, the largest and the smallest, infinities."""
+    settings = online_settings(request.param, request, tmp_path / "home")
+    store = defined(settings, tmp_path / "features")
     odd = [None, 0.0, -0.0, 1.5, -1e308, 5e-324, math.inf, -math.inf, 0.1 + 0.2]
     random = np.random.default_rng(3)
     parties = [("consumer", f"P{number}") for number in range(40)] + [("credit", "P1")]
@@ -207,10 +212,7 @@ def test_whatever_order_we_and_feast_write_in_both_read_the_same(
 
 def test_a_joined_row_lasts_as_long_as_its_parts(tmp_path: Path) -> None:
     settings = load_settings({"JINKONG_HOME": str(tmp_path / "home")})
-    store = open_store(settings)
-    for view in VIEWS:
-        write_rows(tmp_path / "features", view.name, [{"event_timestamp": JANUARY, "created_timestamp": JANUARY}])
-    apply_definitions(store, tmp_path / "features")
+    defined(settings, tmp_path / "features")
     parties = [("consumer", f"P{number}") for number in range(50)]
     keys = entity_keys(["legal_entity", "party_id"], parties)
     layouts = [ViewLayout(view.name, tuple(view.feature_names)) for view in SERVED]
@@ -258,10 +260,7 @@ def test_a_joined_row_lasts_as_long_as_its_parts(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", ["sqlite", "redis"])
 def test_rows_that_we_wrote_are_read_whole(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
     settings = online_settings(kind, request, tmp_path / "home")
-    store = open_store(settings)
-    for view in VIEWS:
-        write_rows(tmp_path / "features", view.name, [{"event_timestamp": JANUARY, "created_timestamp": JANUARY}])
-    apply_definitions(store, tmp_path / "features")
+    store = defined(settings, tmp_path / "features")
     parties = [("consumer", f"P{number}") for number in range(700)]
     keys = entity_keys(["legal_entity", "party_id"], parties)
     written = {}
