@@ -5,6 +5,7 @@ in base64. Rows that hold texts stand as they are.
 """
 
 import base64
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -34,17 +35,13 @@ def part_content(
 
 def rows_of(content: Mapping[str, Any]) -> list[dict[str, Any]]:
     """A record's rows, each as the record of a single score has it."""
-    count, texts = len(content["probability"]), content["reason_texts"]
-    columns = {
-        "party_id": content["party_id"] or [None] * count,
-        "features": _unpacked(content["features"], count),
-        "reasons": [
-            [{"code": code, **texts[code], "weight": weight} for code, weight in reasons]
-            for reasons in content["reasons"]
-        ],
-        **{name: content[name] for name in ("features_as_of", "probability", "score", "grade")},
-    }
-    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+    features = _unpacked(content)
+    return [_row(content, features, row) for row in range(len(features))]
+
+
+def row_of(content: Mapping[str, Any], row: int) -> dict[str, Any]:
+    """One of them, without the others."""
+    return _row(content, _unpacked(content), row)
 
 
 def decided_again(content: Mapping[str, Any], scorer: Scorer) -> dict[str, Any]:
@@ -53,7 +50,8 @@ def decided_again(content: Mapping[str, Any], scorer: Scorer) -> dict[str, Any]:
     Raises:
         WrongFeatureRow: one is not the model's.
     """
-    rows = _unpacked(content["features"], len(content["probability"]))
+    features = _unpacked(content)
+    rows = [_values(features, row) for row in range(len(features))]
     return dict(content) | _answers(scorer.score_values(rows))
 
 
@@ -78,14 +76,28 @@ def _packed(values: Matrix | list[list[Value]]) -> str | list[list[Value]]:
     return base64.b64encode(pa.compress(np.ascontiguousarray(values, _DOUBLES), _CODEC, asbytes=True)).decode()
 
 
-def _unpacked(features: str | list[list[Value]], rows: int) -> list[list[Value]]:
+def _unpacked(content: Mapping[str, Any]) -> Matrix | list[list[Value]]:
     import pyarrow as pa  # noqa: PLC0415 - as above
 
+    features: str | list[list[Value]] = content["features"]
     if isinstance(features, list):
         return features
     frame = pa.BufferReader(base64.b64decode(features))
-    doubles = np.frombuffer(pa.CompressedInputStream(frame, _CODEC).read(), _DOUBLES).reshape(rows, -1)
-    values = doubles.astype(object)
-    values[np.isnan(doubles)] = None
-    known: list[list[Value]] = values.tolist()
-    return known
+    doubles = np.frombuffer(pa.CompressedInputStream(frame, _CODEC).read(), _DOUBLES)
+    return doubles.reshape(len(content["probability"]), -1)
+
+
+def _values(features: Matrix | list[list[Value]], row: int) -> list[Value]:
+    if isinstance(features, list):
+        return features[row]
+    return [None if math.isnan(value) else value for value in features[row].tolist()]
+
+
+def _row(content: Mapping[str, Any], features: Matrix | list[list[Value]], row: int) -> dict[str, Any]:
+    texts, parties = content["reason_texts"], content["party_id"]
+    return {
+        "party_id": parties[row] if parties else None,
+        "features": _values(features, row),
+        "reasons": [{"code": code, **texts[code], "weight": weight} for code, weight in content["reasons"][row]],
+        **{name: content[name][row] for name in ("features_as_of", "probability", "score", "grade")},
+    }

@@ -13,7 +13,7 @@ import orjson
 from sqlalchemy import Connection
 
 from group.audit import AuditRecord, CanonicalJson, find
-from serving.batch_record import decided_again, part_content, rows_of
+from serving.batch_record import decided_again, part_content, row_of
 from serving.scored import Scored, ScoredColumns
 from serving.scorer import Scorer
 from training import ModelTampered, RegisteredModel
@@ -132,7 +132,7 @@ def recorded(connection: Connection, legal_entities: Collection[str], decision_i
             if record.action in (SCORE_GIVEN, PRECREDIT_DECIDED) and row is None:
                 return Recorded(record, content, content)
             if record.action == SCORES_GIVEN and row is not None and row < len(content["probability"]):
-                return Recorded(record, content, rows_of(content)[row])
+                return Recorded(record, content, row_of(content, row))
     return None
 
 
