@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from features.online.layout import ServiceLayout
-from features.online.whole_rows import DOUBLE_BYTES, features_digest, rows_table
+from features.online.stored import RowCells
+from features.online.whole_rows import rows_table
 
 _DIGITS: Final = 16
 _POWERS: Final = 10 ** np.arange(_DIGITS - 1, -1, -1, dtype=np.int64)
@@ -81,21 +82,10 @@ class JoinedRows:
         Raises:
             KeyError: a view of the service is not among them, or has fewer features there.
         """
-        begins = np.cumsum([0, *(_DIGITS + row_bytes for _, row_bytes in views)])
-        self._length = int(begins[-1])
-        begin_of = dict(zip((name for name, _ in views), begins.tolist(), strict=False))
-        own = [begin_of[view.name] for view in layout.views]
-        self._digits = np.concatenate([begin + np.arange(_DIGITS) for begin in own])
-        self._digest_places = (np.array(own) + _DIGITS) // DOUBLE_BYTES
-        self._digests = np.frombuffer(b"".join(features_digest(view.features) for view in layout.views), "<u8")
-        self._places = np.concatenate(
-            [
-                1 + place + np.arange(len(view.features))
-                for place, view in zip(self._digest_places, layout.views, strict=True)
-            ]
-        )
-        if self._places.max() >= self._length // DOUBLE_BYTES:
-            raise KeyError(layout.views[-1].name)
+        *blocks, row_bytes = np.cumsum([0, *(_DIGITS + of_row for _, of_row in views)]).tolist()
+        block = dict(zip((name for name, _ in views), blocks, strict=True))
+        self._cells = RowCells(layout, {name: begin + _DIGITS for name, begin in block.items()}, row_bytes)
+        self._digits = np.concatenate([block[view.name] + np.arange(_DIGITS) for view in layout.views])
 
     def values(
         self, joined: Sequence[bytes]
@@ -104,11 +94,7 @@ class JoinedRows:
 
         What is told of the others means nothing.
         """
-        whole = np.array([len(row) == self._length for row in joined], np.bool_)
-        nothing = bytes(self._length)
-        fitting = [row if len(row) == self._length else nothing for row in joined]
-        cells = np.frombuffer(b"".join(fitting), "<f8").reshape(len(joined), -1)
-        whole &= (cells.view("<u8")[:, self._digest_places] == self._digests).all(axis=1)
+        cells, whole = self._cells.of(joined)
         digits = np.take(cells.view(np.uint8), self._digits, axis=1).astype(np.int64) - ord("0")
         seconds = digits.reshape(len(joined), -1, _DIGITS) @ _POWERS - _SHIFT
-        return np.take(cells, self._places, axis=1), seconds.min(axis=1), whole
+        return self._cells.values(cells), seconds.min(axis=1), whole

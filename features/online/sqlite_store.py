@@ -14,7 +14,7 @@ import numpy as np
 from features.online.encoding import doubles
 from features.online.joined_rows import JoinedRows, joined_table, views_table
 from features.online.layout import ServiceLayout
-from features.online.stored import SECONDS, Stored, WholeRows, joined_rows, oldest, table_name
+from features.online.stored import SECONDS, Stored, WholeRows, joined_rows, oldest, table_name, with_the_others
 from features.online.whole_rows import rows_table, trigger_names
 
 _SQLITE_KEYS: Final = 500
@@ -65,13 +65,7 @@ class SqliteValues:
         )
         values, seconds, whole = joined.values([rows[key][1] if key in rows else b"" for key in keys])
         as_of: list[datetime | None] = [_sqlite_instant(at) for at in np.where(whole, seconds, 0).tolist()]
-        apart = np.flatnonzero(~whole).tolist()
-        if apart:
-            read = self._row_by_row([keys[place] for place in apart])
-            values[apart] = read.values
-            for place, at in zip(apart, read.as_of, strict=True):
-                as_of[place] = at
-        return Stored(values, as_of)
+        return with_the_others(Stored(values, as_of), keys, whole, self._row_by_row)
 
     def _row_by_row(self, keys: Sequence[bytes]) -> Stored:
         """Of keys that have no joined row."""

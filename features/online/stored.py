@@ -1,6 +1,6 @@
 """What an online store holds of a service, whichever store it is."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Protocol
@@ -43,6 +43,54 @@ class KeyValues(Protocol):
         ...
 
 
+class RowCells:
+    """Where a service's values stand in whole rows of its views that are laid end to end, perhaps with others between."""
+
+    def __init__(self, layout: ServiceLayout, begins: Mapping[str, int], row_bytes: int) -> None:
+        """The row of each view begins at a byte of the ``row_bytes`` of all; both are multiples of eight.
+
+        Raises:
+            KeyError: a view of the service is not there, or has fewer features there.
+        """
+        self._row_bytes = row_bytes
+        # A row begins with its digest, which is as long as a double.
+        firsts = [begins[view.name] // DOUBLE_BYTES for view in layout.views]
+        self._digest_places = np.array(firsts)
+        self._digests = np.frombuffer(b"".join(features_digest(view.features) for view in layout.views), "<u8")
+        values = [1 + first + np.arange(len(view.features)) for first, view in zip(firsts, layout.views, strict=True)]
+        self._places = np.concatenate(values)
+        if self._places.max() >= row_bytes // DOUBLE_BYTES:
+            raise KeyError(layout.views[-1].name)
+
+    def of(self, joined: Sequence[bytes]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
+        """All cells ``(n, row_bytes / 8)`` of what is ``joined``, and which of the ``n`` are such rows."""
+        nothing = bytes(self._row_bytes)
+        fitting = [rows if len(rows) == self._row_bytes else nothing for rows in joined]
+        cells = np.frombuffer(b"".join(fitting), "<f8").reshape(len(joined), -1)
+        return cells, (cells.view("<u8")[:, self._digest_places] == self._digests).all(axis=1)
+
+    def values(self, cells: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """The service's values ``(n, k)`` in the layout's order."""
+        # Not cells[:, places]: that would lie in memory column by column.
+        return np.take(cells, self._places, axis=1)
+
+
+def with_the_others(
+    found: Stored,
+    keys: Sequence[bytes],
+    whole: npt.NDArray[np.bool_],
+    otherwise: Callable[[Sequence[bytes]], Stored],
+) -> Stored:
+    """What was ``found`` of keys that are ``whole``, and what ``otherwise`` reads of those that are not."""
+    apart = np.flatnonzero(~whole).tolist()
+    if apart:
+        read = otherwise([keys[place] for place in apart])
+        found.values[apart] = read.values
+        for place, at in zip(apart, read.as_of, strict=True):
+            found.as_of[place] = at
+    return found
+
+
 class WholeRows:
     """Puts a service's values together from the whole rows of its views."""
 
@@ -52,13 +100,8 @@ class WholeRows:
         order = list(of_view) if views is None else list(views)
         self.absent = [absent_row(of_view[name]) for name in order]
         """For each view what stands for the row of a key that the store does not have."""
-        starts = np.cumsum([0, *(len(row) // DOUBLE_BYTES for row in self.absent)])
-        self._nothing = bytes(sum(map(len, self.absent)))
-        # A row begins with its digest, which is as long as a double.
-        self._digest_places = starts[:-1]
-        self._digests = np.frombuffer(b"".join(features_digest(of_view[name]) for name in order), "<u8")
-        first_of = dict(zip(order, (starts[:-1] + 1).tolist(), strict=True))
-        self._places = np.concatenate([first_of[name] + np.arange(len(of_view[name])) for name in of_view])
+        *begins, row_bytes = np.cumsum([0, *map(len, self.absent)]).tolist()
+        self._cells = RowCells(layout, dict(zip(order, begins, strict=True)), row_bytes)
 
     def stored(
         self,
@@ -68,21 +111,8 @@ class WholeRows:
         otherwise: Callable[[Sequence[bytes]], Stored],
     ) -> Stored:
         """What is stored of keys whose rows are ``joined``; what ``otherwise`` reads of those that are not whole."""
-        values, apart = self._values(joined)
-        if apart:
-            read = otherwise([keys[place] for place in apart])
-            values[apart] = read.values
-            for place, at in zip(apart, read.as_of, strict=True):
-                as_of[place] = at
-        return Stored(values, as_of)
-
-    def _values(self, joined: Sequence[bytes]) -> tuple[npt.NDArray[np.float64], list[int]]:
-        """Values ``(n, k)`` of ``n`` keys whose rows are ``joined``, and the places of those that are no such rows."""
-        fitting = [rows if len(rows) == len(self._nothing) else self._nothing for rows in joined]
-        cells = np.frombuffer(b"".join(fitting), "<f8").reshape(len(joined), -1)
-        known = (cells.view("<u8")[:, self._digest_places] == self._digests).all(axis=1)
-        # Not cells[:, places]: that would lie in memory column by column.
-        return np.take(cells, self._places, axis=1), np.flatnonzero(~known).tolist()
+        cells, whole = self._cells.of(joined)
+        return with_the_others(Stored(self._cells.values(cells), as_of), keys, whole, otherwise)
 
 
 def joined_rows(rows: Sequence[bytes | None]) -> bytes:
