@@ -44,7 +44,7 @@ class KeyValues(Protocol):
 
 
 class RowCells:
-    """Where a service's values stand in whole rows of its views that are laid end to end, perhaps with others between."""
+    """Where a service's values stand in whole rows of its views, laid end to end, perhaps with others between."""
 
     def __init__(self, layout: ServiceLayout, begins: Mapping[str, int], row_bytes: int) -> None:
         """The row of each view begins at a byte of the ``row_bytes`` of all; both are multiples of eight.
