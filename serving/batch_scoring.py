@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -13,7 +14,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from features import UnknownParty
-from group.audit import AuditEvent
+from group.audit import AuditEvent, CanonicalJson
 from group.database import Checkpoints
 from group.errors import JinkongError
 from serving.decisions import SCORES_GIVEN, new_decision_id, part_payload, row_id
@@ -21,7 +22,6 @@ from serving.recording import put_on_record
 from serving.scored import ScoredColumns
 from serving.scorer import Scorer
 from serving.unsettled import note, settle
-from training import RegisteredModel
 
 if TYPE_CHECKING:
     from serving.batches import Answer, Batch
@@ -55,15 +55,15 @@ class BatchScoring:
         Raises:
             FeatureStoreUnavailable, DatabaseUnavailable: not now.
         """
-        coming: deque[tuple[int, Batch, Future[ScoredColumns]]] = deque()
+        coming: deque[Future[_Part]] = deque()
         try:
             for first in range(0, len(batch), _PART):
                 part = batch.part(first, _PART)
-                coming.append((first, part, self._scorers.submit(scored_batch, scorer, legal_entity, part)))
+                coming.append(self._scorers.submit(_scored_part, scorer, legal_entity, first, part, self._now))
                 if len(coming) > _AHEAD:
-                    yield self._on_record(*coming.popleft(), legal_entity, scorer.registered, caller)
+                    yield self._on_record(coming.popleft().result(), legal_entity, caller)
             while coming:
-                yield self._on_record(*coming.popleft(), legal_entity, scorer.registered, caller)
+                yield self._on_record(coming.popleft().result(), legal_entity, caller)
         finally:
             self._settle()
 
@@ -85,26 +85,35 @@ class BatchScoring:
             # Nothing is lost: they are found where they are, and after the next batch it is tried again.
             _LOG.warning("Scores of batches could not be put in place by party: %s", type(error).__name__)
 
-    def _on_record(
-        self,
-        first: int,
-        part: "Batch",
-        coming: "Future[ScoredColumns]",
-        legal_entity: str,
-        registered: RegisteredModel,
-        caller: str,
-    ) -> "list[Answer]":
-        """The answers of a part whose first row is the batch's ``first``, once they are on disk."""
-        scored, now = coming.result(), self._now()
-        record = new_decision_id(now)
-        names = [row_id(record, row) for row in range(len(scored.places))]
-        if names:
-            parties = [part.parties[place] for place in scored.places] if part.parties else None
-            payload = part_payload(legal_entity, registered, parties, scored)
-            event = AuditEvent(legal_entity, caller, SCORES_GIVEN, record, payload)
-            put_on_record(self._engine, [event], now, partial(_note, legal_entity, record, parties))
+    def _on_record(self, part: "_Part", legal_entity: str, caller: str) -> "list[Answer]":
+        """The answers of a part, once they are on disk."""
+        if part.payload is not None:
+            event = AuditEvent(legal_entity, caller, SCORES_GIVEN, part.record, part.payload)
+            put_on_record(self._engine, [event], self._now(), partial(_note, legal_entity, part.record, part.parties))
             self._checkpoints.after_commit()
-        return told(range(first, first + len(part)), part, scored, names)
+        return part.answers
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A part of a batch that is scored: what goes on record of it (None if nobody got a score), and what is told."""
+
+    record: str
+    parties: Sequence[str] | None
+    payload: CanonicalJson | None
+    answers: "list[Answer]"
+
+
+def _scored_part(scorer: Scorer, legal_entity: str, first: int, part: "Batch", now: Callable[[], datetime]) -> _Part:
+    """A part whose first row is the batch's ``first``.
+
+    All that can be done before its turn to be written: parts are written one after the other, and scored side by side.
+    """
+    scored, record = scored_batch(scorer, legal_entity, part), new_decision_id(now())
+    names = [row_id(record, row) for row in range(len(scored.places))]
+    parties = [part.parties[place] for place in scored.places] if part.parties else None
+    payload = part_payload(legal_entity, scorer.registered, parties, scored) if names else None
+    return _Part(record, parties, payload, told(range(first, first + len(part)), part, scored, names))
 
 
 def scored_batch(scorer: Scorer, legal_entity: str, part: "Batch") -> ScoredColumns:

@@ -9,6 +9,8 @@ parts are read.
 
 import sqlite3
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -19,9 +21,8 @@ from features.online.stored import RowCells
 from features.online.whole_rows import rows_table
 
 _DIGITS: Final = 16
-_POWERS: Final = 10 ** np.arange(_DIGITS - 1, -1, -1, dtype=np.int64)
 _SHIFT: Final = 10**12
-"""Added to seconds, so that those before 1970 have no sign."""
+"""Added to seconds, so that those before 1970 have no sign, and the digits sort as the instants do."""
 
 _KEYS_AT_ONCE: Final = 500
 
@@ -88,13 +89,31 @@ class JoinedRows:
         self._digits = np.concatenate([block[view.name] + np.arange(_DIGITS) for view in layout.views])
 
     def values(
-        self, joined: Sequence[bytes]
-    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
-        """Values ``(n, k)``, the oldest view's seconds ``(n,)``, and which of the ``n`` rows are such rows.
+        self, joined: Sequence[bytes | memoryview]
+    ) -> tuple[npt.NDArray[np.float64], list[datetime | None], npt.NDArray[np.bool_]]:
+        """Values ``(n, k)``, when the oldest view's became true (n), and which of the ``n`` rows are such rows.
 
-        What is told of the others means nothing.
+        What is told of the others means nothing, or is None.
         """
         cells, whole = self._cells.of(joined)
-        digits = np.take(cells.view(np.uint8), self._digits, axis=1).astype(np.int64) - ord("0")
-        seconds = digits.reshape(len(joined), -1, _DIGITS) @ _POWERS - _SHIFT
-        return self._cells.values(cells), seconds.min(axis=1), whole
+        instants = np.take(cells.view(np.uint8), self._digits, axis=1).tobytes()
+        each = len(self._digits)
+        as_of = [
+            _oldest_instant(instants[place * each : (place + 1) * each]) if is_whole else None
+            for place, is_whole in enumerate(whole.tolist())
+        ]
+        return self._cells.values(cells), as_of, whole
+
+
+@lru_cache(maxsize=4_096)
+def _oldest_instant(digits: bytes) -> datetime:
+    """The first of instants that stand side by side; most parties share those of the last materialisation."""
+    first = min(digits[begin : begin + _DIGITS] for begin in range(0, len(digits), _DIGITS))
+    return sqlite_instant(int(first) - _SHIFT)
+
+
+@lru_cache(maxsize=4_096)
+def sqlite_instant(seconds: int) -> datetime:
+    """An instant as it stands in the SQLite file."""
+    # Feast takes the UTC time as if it were the machine's own; so it has to be read.
+    return datetime.fromtimestamp(seconds).replace(tzinfo=UTC)  # noqa: DTZ006

@@ -3,8 +3,7 @@
 import sqlite3
 import threading
 from collections.abc import Sequence
-from datetime import UTC, datetime
-from functools import lru_cache
+from datetime import datetime
 from itertools import chain
 from pathlib import Path
 from typing import Any, Final
@@ -12,13 +11,16 @@ from typing import Any, Final
 import numpy as np
 
 from features.online.encoding import doubles
-from features.online.joined_rows import JoinedRows, joined_table, views_table
+from features.online.joined_rows import JoinedRows, joined_table, sqlite_instant, views_table
 from features.online.layout import ServiceLayout
 from features.online.stored import SECONDS, Stored, WholeRows, joined_rows, oldest, table_name, with_the_others
 from features.online.whole_rows import rows_table, trigger_names
 
 _SQLITE_KEYS: Final = 500
 """Keys of one query; SQLite takes no more than 32,766 parameters, and fewer keys keep the rows in its cache."""
+
+_FEW_KEYS: Final = 64
+"""Parameters of a query up to which its rows are fetched one by one, which costs SQLite less than to join them."""
 
 
 class SqliteValues:
@@ -51,20 +53,27 @@ class SqliteValues:
 
     def _read_some(self, keys: Sequence[bytes]) -> Stored:
         connection = self._connection()
+        # One transaction: what was made sure of still holds when the rows are read, and the file is locked once.
+        connection.execute("BEGIN")
+        try:
+            return self._read_in_transaction(connection, keys)
+        finally:
+            connection.rollback()
+
+    def _read_in_transaction(self, connection: sqlite3.Connection, keys: Sequence[bytes]) -> Stored:
         if not self._whole_rows_are_kept(connection):
             return self._value_by_value(keys)
         joined: JoinedRows | None = self._local.joined
         if joined is None:
             return self._row_by_row(keys)
         marks = ",".join("?" * len(keys))
-        rows = _as_one(
+        rows = _by_key(
             connection,
             f'SELECT entity_key, 0 AS at, row AS rows FROM "{joined_table(self._layout.project)}" '  # noqa: S608 - names of our own catalogue
             f"WHERE entity_key IN ({marks})",
             keys,
         )
-        values, seconds, whole = joined.values([rows[key][1] if key in rows else b"" for key in keys])
-        as_of: list[datetime | None] = [_sqlite_instant(at) for at in np.where(whole, seconds, 0).tolist()]
+        values, as_of, whole = joined.values([rows[key][1] if key in rows else b"" for key in keys])
         return with_the_others(Stored(values, as_of), keys, whole, self._row_by_row)
 
     def _row_by_row(self, keys: Sequence[bytes]) -> Stored:
@@ -73,7 +82,7 @@ class SqliteValues:
         # A key's rows come one after the other, in the order of the table's key, so there is nothing to sort. The plus
         # has them read through, which is faster than to look each of them up. Each begins with its digest, so that no
         # other order passes for this one.
-        found = _as_one(
+        found = _by_key(
             self._connection(),
             "SELECT entity_key, min(event_ts) AS at, CAST(group_concat(row, '') AS BLOB) AS rows "  # noqa: S608 - as above
             f'FROM "{rows_table(self._layout.project)}" '
@@ -82,7 +91,7 @@ class SqliteValues:
         )
         # Neither a row nor a mark: the store has nothing of the key.
         known = [found.get(key, self._nothing) for key in keys]
-        as_of = [None if at is None else _sqlite_instant(at) for at, _ in known]
+        as_of = [None if at is None else sqlite_instant(at) for at, _ in known]
         return self._in_order.stored(keys, [rows for _, rows in known], as_of, self._view_by_view)
 
     def _view_by_view(self, keys: Sequence[bytes]) -> Stored:
@@ -101,7 +110,7 @@ class SqliteValues:
                 rows[key][place] = row
                 if at < oldest.get(key, at + 1):
                     oldest[key] = at
-        as_of = [_sqlite_instant(oldest[key]) if key in oldest else None for key in keys]
+        as_of = [sqlite_instant(oldest[key]) if key in oldest else None for key in keys]
         return self._whole.stored(keys, [joined_rows(rows[key]) for key in keys], as_of, self._value_by_value)
 
     def _whole_rows_are_kept(self, connection: sqlite3.Connection) -> bool:
@@ -152,7 +161,7 @@ class SqliteValues:
         # Position of each feature of the layout among the names in their order.
         back = sorted(range(len(order)), key=order.__getitem__)
         rows = [[fetched[place[key] + at][0] for at in back] for key in keys]
-        return rows, [_sqlite_instant(fetched[place[key]][1]) for key in keys]
+        return rows, [sqlite_instant(fetched[place[key]][1]) for key in keys]
 
     def _one_by_one(
         self, connection: sqlite3.Connection, view: int, table: str, keys: Sequence[bytes]
@@ -169,7 +178,7 @@ class SqliteValues:
             by_name = {name: (value, at) for name, value, at in found}
             rows.append([by_name[name][0] if name in by_name else None for name in names])
             at = max((by_name[name][1] for name in names if name in by_name), default=None)
-            instants.append(None if at is None else _sqlite_instant(at))
+            instants.append(None if at is None else sqlite_instant(at))
         return rows, instants
 
     def _connection(self) -> sqlite3.Connection:
@@ -181,8 +190,19 @@ class SqliteValues:
         return connection
 
 
-def _as_one(connection: sqlite3.Connection, query: str, parameters: Sequence[Any]) -> dict[bytes, tuple[int, bytes]]:
-    """What ``query`` gives as ``entity_key``, ``at`` and ``rows``, by key.
+def _by_key(
+    connection: sqlite3.Connection, query: str, parameters: Sequence[Any]
+) -> dict[bytes, tuple[int, bytes | memoryview]]:
+    """What ``query`` gives as ``entity_key``, ``at`` and ``rows``, by key."""
+    if len(parameters) <= _FEW_KEYS:
+        return {key: (at, rows or b"") for key, at, rows in connection.execute(query, parameters).fetchall()}
+    return _as_one(connection, query, parameters)
+
+
+def _as_one(
+    connection: sqlite3.Connection, query: str, parameters: Sequence[Any]
+) -> dict[bytes, tuple[int, bytes | memoryview]]:
+    """The same of many keys.
 
     It all comes as one row, with the lengths that tell its parts from each other: the interpreter is asked for once,
     not once a key, while others work with it.
@@ -192,16 +212,11 @@ def _as_one(connection: sqlite3.Connection, query: str, parameters: Sequence[Any
         f"CAST(group_concat(entity_key, '') AS BLOB), CAST(group_concat(rows, '') AS BLOB) FROM ({query})",
         parameters,
     ).fetchone()
-    found: dict[bytes, tuple[int, bytes]] = {}
+    found: dict[bytes, tuple[int, bytes | memoryview]] = {}
+    rows = memoryview(all_rows or b"")
     numbers, key_end, rows_end = map(int, (lengths or "").split()), 0, 0
     for key_length, at, rows_length in zip(numbers, numbers, numbers, strict=True):
         key_begin, rows_begin = key_end, rows_end
         key_end, rows_end = key_end + key_length, rows_end + rows_length
-        found[all_keys[key_begin:key_end]] = (at, (all_rows or b"")[rows_begin:rows_end])
+        found[all_keys[key_begin:key_end]] = (at, rows[rows_begin:rows_end])
     return found
-
-
-@lru_cache(maxsize=4_096)
-def _sqlite_instant(seconds: int) -> datetime:
-    # Feast takes the UTC time as if it were the machine's own; so it has to be read.
-    return datetime.fromtimestamp(seconds).replace(tzinfo=UTC)  # noqa: DTZ006

@@ -62,7 +62,7 @@ class RowCells:
         if self._places.max() >= row_bytes // DOUBLE_BYTES:
             raise KeyError(layout.views[-1].name)
 
-    def of(self, joined: Sequence[bytes]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
+    def of(self, joined: Sequence[bytes | memoryview]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
         """All cells ``(n, row_bytes / 8)`` of what is ``joined``, and which of the ``n`` are such rows."""
         nothing = bytes(self._row_bytes)
         fitting = [rows if len(rows) == self._row_bytes else nothing for rows in joined]
@@ -82,8 +82,8 @@ def with_the_others(
     otherwise: Callable[[Sequence[bytes]], Stored],
 ) -> Stored:
     """What was ``found`` of keys that are ``whole``, and what ``otherwise`` reads of those that are not."""
-    apart = np.flatnonzero(~whole).tolist()
-    if apart:
+    if not whole.all():
+        apart = np.flatnonzero(~whole).tolist()
         read = otherwise([keys[place] for place in apart])
         found.values[apart] = read.values
         for place, at in zip(apart, read.as_of, strict=True):
@@ -106,7 +106,7 @@ class WholeRows:
     def stored(
         self,
         keys: Sequence[bytes],
-        joined: Sequence[bytes],
+        joined: Sequence[bytes | memoryview],
         as_of: list[datetime | None],
         otherwise: Callable[[Sequence[bytes]], Stored],
     ) -> Stored:
