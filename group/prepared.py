@@ -72,8 +72,12 @@ def _driver_error(dialect: Dialect) -> type[Exception]:
     return dialect.dbapi.Error
 
 
-@lru_cache(maxsize=1024)
 def driver_instant(dialect: Dialect, instant: datetime) -> Any:
     """An instant as the driver takes it for a column of ``UtcDateTime``."""
-    process = UtcDateTime().dialect_impl(dialect).bind_processor(dialect)
+    process = _instant_processor(dialect)
     return instant if process is None else process(instant)
+
+
+@lru_cache(maxsize=64)
+def _instant_processor(dialect: Dialect) -> Callable[[datetime], Any] | None:
+    return UtcDateTime().dialect_impl(dialect).bind_processor(dialect)

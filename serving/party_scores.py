@@ -62,7 +62,7 @@ def party_score(
 def keep_scores(connection: Connection, given: Sequence[PartyScore]) -> None:
     """Keep scores by party, in the caller's transaction. What is kept already stays."""
     if given:
-        _INSERTS[connection.dialect.name].many(
-            connection,
-            [(*one[:3], driver_instant(connection.dialect, one.scored_at), *one[4:]) for one in given],
-        )
+        dialect = connection.dialect
+        # Scores that are given together have one instant.
+        instants = {instant: driver_instant(dialect, instant) for instant in {one.scored_at for one in given}}
+        _INSERTS[dialect.name].many(connection, [(*one[:3], instants[one.scored_at], *one[4:]) for one in given])

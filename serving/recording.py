@@ -1,6 +1,7 @@
 """Scores go on record: into the log of their companies, and what is kept beside it, in one commit."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 
 from sqlalchemy import Connection, Engine
@@ -12,8 +13,37 @@ from group.database import DatabaseUnavailable, is_busy
 from serving.gathering import WouldWait
 
 
+class StandingConnection:
+    """A connection that is kept for the transactions of one thread, so that none has to ask for one; as an ``Engine``.
+
+    After an error it is made anew.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._connection: Connection | None = None
+
+    @contextmanager
+    def begin(self) -> Iterator[Connection]:
+        """A transaction, which ends as the block does."""
+        if self._connection is None:
+            self._connection = self._engine.connect()
+        try:
+            with self._connection.begin():
+                yield self._connection
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Give it back."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+
 def put_on_record(
-    engine: Engine,
+    engine: Engine | StandingConnection,
     events: Sequence[AuditEvent],
     now: datetime,
     beside: Callable[[Connection], None],

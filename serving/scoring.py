@@ -25,7 +25,7 @@ from serving.decisions import (
 from serving.gathering import Gatherer, WouldWait
 from serving.messages.scores import ScoreRequest
 from serving.party_scores import keep_scores, party_score
-from serving.recording import not_recorded, put_on_record
+from serving.recording import StandingConnection, not_recorded, put_on_record
 from serving.score_history import last_score
 from serving.scored import Scored
 from serving.scorer import Asked, Scorer
@@ -75,6 +75,7 @@ class Scoring:
         self._quick_engine = (
             open_database(settings.state_url, wait_seconds=_QUICK_SECONDS, leave_checkpoints=True) if here else None
         )
+        self._quick_connection = StandingConnection(self._quick_engine) if self._quick_engine else None
         self._gatherer = Gatherer(
             self._give, self._give_quickly if here else None, most_at_once=_MOST_AT_ONCE, most_waiting=_MOST_WAITING
         )
@@ -91,14 +92,15 @@ class Scoring:
     def close(self) -> None:
         """Give what is being scored, and end."""
         self._gatherer.close()
-        if self._quick_engine is not None:
+        if self._quick_engine is not None and self._quick_connection is not None:
+            self._quick_connection.close()
             self._quick_engine.dispose()
 
     def _give_quickly(self, wanted: Sequence[_Wanted]) -> list[GivenScore | Exception]:
         outcomes = _outcomes(wanted)
-        if any(isinstance(outcome, FeatureStoreUnavailable) for outcome in outcomes) or self._quick_engine is None:
+        if any(isinstance(outcome, FeatureStoreUnavailable) for outcome in outcomes) or self._quick_connection is None:
             raise WouldWait
-        answers = self._answers(self._quick_engine, wanted, outcomes, quickly=True)
+        answers = self._answers(self._quick_connection, wanted, outcomes, quickly=True)
         self._checkpoints.after_commit()
         return answers
 
@@ -111,7 +113,7 @@ class Scoring:
 
     def _answers(
         self,
-        engine: Engine,
+        engine: Engine | StandingConnection,
         wanted: Sequence[_Wanted],
         outcomes: "Sequence[Scored | _Earlier | Exception]",
         *,
