@@ -15,6 +15,7 @@ from group.settings import PREFIX, Settings, load_settings
 from serving.app import create_app
 from serving.backend import open_backend
 from serving.direct import DirectApi
+from serving.protocol import WholeAnswers
 
 
 class UnprotectedService(InputError):
@@ -45,6 +46,7 @@ def serve(settings: Settings, announce: Callable[[str], None] = lambda _url: Non
         workers=None if alone else settings.workers,
         host=settings.host,
         port=settings.port,
+        http=WholeAnswers,
         log_level=settings.log_level,
         access_log=settings.log_level in ("debug", "info"),
         server_header=False,
