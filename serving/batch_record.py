@@ -7,6 +7,8 @@ in base64. Rows that hold texts stand as they are.
 import base64
 import math
 from collections.abc import Mapping, Sequence
+from itertools import chain
+from operator import itemgetter
 from typing import Any, Final
 
 import numpy as np
@@ -17,6 +19,7 @@ from training import RegisteredModel
 
 _CODEC: Final = "lz4"
 _DOUBLES: Final = "<f8"
+_CODE_AND_WEIGHT: Final = itemgetter("code", "weight")
 
 
 def part_content(
@@ -56,12 +59,12 @@ def decided_again(content: Mapping[str, Any], scorer: Scorer) -> dict[str, Any]:
 
 
 def _answers(scored: ScoredColumns) -> dict[str, Any]:
-    texts = {reason["code"]: reason for reasons in scored.reasons for reason in reasons}
+    texts = {reason["code"]: reason for reason in chain.from_iterable(scored.reasons)}
     return {
         "probability": scored.probability,
         "score": scored.score,
         "grade": scored.grade,
-        "reasons": [[[reason["code"], reason["weight"]] for reason in reasons] for reasons in scored.reasons],
+        "reasons": [list(map(_CODE_AND_WEIGHT, reasons)) for reasons in scored.reasons],
         "reason_texts": {code: {"zh": reason["zh"], "en": reason["en"]} for code, reason in texts.items()},
     }
 

@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 
 _LOG: Final = logging.getLogger("jinkong.serving")
 
-_PART: Final = 250
+_PART: Final = 500
 """Rows of a batch that are scored and recorded in one go."""
 
-_AHEAD: Final = 2
+_AHEAD: Final = 1
 """Parts of a batch that are scored before it is their turn."""
 
 _THREADS: Final = 4

@@ -12,6 +12,8 @@ from features.errors import FeatureStoreUnavailable
 _STRING: Final = 2
 """``ValueType.STRING`` of Feast's ``Value.proto``."""
 
+_TEXT_HEAD: Final = struct.Struct("<II")
+
 _DOUBLE_TAG: Final = (5 << 3) | 1
 """Field 5, ``double_val``, of eight bytes (Protocol Buffers, encoding of wire type 1)."""
 
@@ -26,9 +28,13 @@ def entity_keys(names: Sequence[str], parties: Sequence[Sequence[str]]) -> list[
     """
     order = sorted(range(len(names)), key=lambda place: names[place])
     head = struct.pack("<I", len(names)) + b"".join(_text(names[place]) for place in order)
-    # Of many parties most have a value in common, such as the company that asks.
-    texts = {text: _text(text) for party in parties for text in party}
-    return [head + b"".join([texts[party[place]] for place in order]) for party in parties]
+    columns = list(zip(*parties, strict=True))
+    encoded = []
+    for place in order:
+        # Of many parties most have a value in common, such as the company that asks.
+        texts = {text: _text(text) for text in set(columns[place])}
+        encoded.append([texts[text] for text in columns[place]])
+    return [head + b"".join(key) for key in zip(*encoded, strict=True)]
 
 
 def doubles(values: Sequence[bytes | None]) -> npt.NDArray[np.float64]:
@@ -60,4 +66,4 @@ def encoded_doubles(values: npt.NDArray[np.float64]) -> list[bytes]:
 
 def _text(text: str) -> bytes:
     encoded = text.encode()
-    return struct.pack("<II", _STRING, len(encoded)) + encoded
+    return _TEXT_HEAD.pack(_STRING, len(encoded)) + encoded

@@ -1,6 +1,7 @@
 """Reasons for a score: which subjects weighed against it, at most four, in words."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import Final, TypedDict
 
 import numpy as np
@@ -36,6 +37,7 @@ class ReasonBook:
         """Sort the model's features by reason."""
         found = [reason_of(given.name) or _reason_of_column(given.reads) for given in model.inputs]
         self.reasons = sorted(set(found), key=lambda reason: reason.code)
+        self._texts = [(reason.code, reason.zh, reason.en) for reason in self.reasons]
         places = {reason.code: place for place, reason in enumerate(self.reasons)}
         self._place = np.array([places[reason.code] for reason in found], np.int64)
         # What weighs against: risk for credit, a low response otherwise.
@@ -53,14 +55,16 @@ class ReasonBook:
             np.ascontiguousarray(contributions), self._place, len(self.reasons), self._against, _LEAST_WEIGHT, _STEP,
             chosen, weights,
         )  # fmt: skip
-        return [
+        told = chosen >= 0
+        weighed: Iterator[WeighedReason] = iter(
             [
-                {"code": (reason := self.reasons[place]).code, "zh": reason.zh, "en": reason.en, "weight": weight}
-                for place, weight in zip(places, heavy, strict=True)
-                if place >= 0
+                {"code": code, "zh": zh, "en": en, "weight": weight}
+                for (code, zh, en), weight in zip(
+                    map(self._texts.__getitem__, chosen[told].tolist()), weights[told].tolist(), strict=True
+                )
             ]
-            for places, heavy in zip(chosen.tolist(), weights.tolist(), strict=True)
-        ]
+        )
+        return [list(islice(weighed, count)) for count in told.sum(axis=1).tolist()]
 
 
 def _reason_of_column(columns: Sequence[str]) -> Reason:
