@@ -3,9 +3,12 @@
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Final
 
 from features.errors import FeatureStoreUnavailable
 from group.files import write_text_whole
+
+_PREFIX: Final = "service_"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +54,17 @@ def read_layout(home: Path, service: str) -> ServiceLayout:
     return ServiceLayout(kept["project"], kept["service"], views)
 
 
+def served_views(home: Path) -> list[ViewLayout]:
+    """The views of all services that are kept in Feast's home folder, by name."""
+    services = [path.stem.removeprefix(_PREFIX) for path in sorted(home.glob(f"{_PREFIX}*.json"))]
+    views = {view.name: view for service in services for view in read_layout(home, service).views}
+    return [views[name] for name in sorted(views)]
+
+
 def forget_layout(home: Path, service: str) -> None:
     """Drop the layout: the service is no longer defined."""
     _path(home, service).unlink(missing_ok=True)
 
 
 def _path(home: Path, service: str) -> Path:
-    return home / f"service_{service}.json"
+    return home / f"{_PREFIX}{service}.json"

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from features.online.address import store_address
-from features.online.layout import ServiceLayout
+from features.online.layout import ServiceLayout, served_views
 from features.online.sqlite_store import SqliteValues
 from features.online.stored import KeyValues
 
@@ -17,7 +17,7 @@ def open_store_of(url: str, home: Path, layout: ServiceLayout) -> KeyValues:
     if address.kind == "redis":
         from features.online.redis_store import RedisValues  # noqa: PLC0415
 
-        return RedisValues(address, layout)
+        return RedisValues(address, layout, served_views(home))
     from features.online.postgresql_store import PostgresqlValues  # noqa: PLC0415
 
     return PostgresqlValues(address, layout)

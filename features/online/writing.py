@@ -20,15 +20,17 @@ from psycopg import sql
 from features.online.address import StoreAddress, store_address
 from features.online.encoding import encoded_doubles
 from features.online.joined_rows import join_rows, keep_joined_rows
-from features.online.layout import ViewLayout
+from features.online.layout import ViewLayout, served_views
 from features.online.postgresql_store import postgresql_connection
-from features.online.redis_store import (
-    redis_client,
+from features.online.redis_rows import (
+    JOINED_FIELD,
+    join_redis_rows,
     redis_field,
     redis_instant_field,
     redis_row,
     redis_row_field,
 )
+from features.online.redis_store import redis_client
 from features.online.stored import table_name
 from features.online.whole_rows import absent_row, encoded_rows, keep_whole_rows, write_whole_rows
 
@@ -64,7 +66,7 @@ def open_writer(url: str, home: Path, project: str) -> OnlineWriter:
         return _SqliteWriter(home / "online.db", project)
     address = store_address(url)
     if address.kind == "redis":
-        return _RedisWriter(address, project)
+        return _RedisWriter(address, project, served_views(home))
     return _PostgresqlWriter(address, project)
 
 
@@ -146,9 +148,11 @@ class _PostgresqlWriter:
 
 
 class _RedisWriter:
-    def __init__(self, address: StoreAddress, project: str) -> None:
+    def __init__(self, address: StoreAddress, project: str, joined: Sequence[ViewLayout]) -> None:
         self._project = project.encode()
         self._client = redis_client(address)
+        self._joined = joined
+        self._written: set[bytes] = set()
 
     def write(self, view: ViewLayout, rows: ViewRows) -> None:
         from google.protobuf.timestamp_pb2 import Timestamp  # noqa: PLC0415 - only where Redis is in use
@@ -171,12 +175,18 @@ class _RedisWriter:
                 message = Timestamp()
                 message.FromDatetime(at)
                 instant = message.SerializeToString()
-                row |= {instant_field: instant, row_field: redis_row(instant, whole)}
+                row |= {instant_field: instant, row_field: redis_row(instant, whole), JOINED_FIELD: b""}
                 pipe.hset(name, mapping=row)  # type: ignore[arg-type]
             pipe.execute()
+        self._written.update(hashes)
 
     def close(self) -> None:
-        self._client.close()
+        try:
+            # Once a party, however many of its views were written.
+            if self._written:
+                join_redis_rows(self._client, self._joined, self._written)
+        finally:
+            self._client.close()
 
 
 def _narrow(

@@ -153,7 +153,7 @@ def everything_in(settings: Settings) -> dict[Any, Any]:
             (name, field): value
             for name in client.scan_iter()
             for field, value in client.hgetall(name).items()
-            if not field.startswith(b"_row:")  # ours alone; Feast neither reads nor writes it
+            if not field.startswith(b"_row")  # ours alone; Feast neither reads nor writes it
         }
     found: dict[Any, Any] = {}
     columns = "entity_key, feature_name, value, event_ts, created_ts"
