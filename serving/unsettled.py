@@ -17,7 +17,7 @@ from group.prepared import Prepared
 from serving.decisions import row_id
 from serving.party_scores import PartyScore, keep_scores
 
-ENOUGH: Final = 200
+ENOUGH: Final = 100
 """Parts of batches that are worth being put in place."""
 
 _AT_ONCE: Final = 500
