@@ -35,6 +35,9 @@ if TYPE_CHECKING:
     from alembic.config import Config
 
 _MIGRATIONS: Final = Path(__file__).parent / "migrations"
+_MIGRATES: Final = 0x6A696E6B6F6E67
+"""The lock of PostgreSQL that a migration holds: a number that other programs will hardly choose."""
+
 _READS_ONLY: Final = "jinkong_reads_only"
 _CHECKPOINT_SECONDS: Final = 0.25
 _CHECKPOINTS_APART_SECONDS: Final = 0.02
@@ -209,6 +212,9 @@ def migrate(engine: Engine) -> None:
         from alembic import command  # noqa: PLC0415 - a third of a second, for what most starts have no need of
 
         with engine.begin() as connection:
+            if engine.dialect.name == "postgresql":
+                # Replicas of a new database begin together; whoever comes second finds it done. SQLite lets one in.
+                connection.execute(select(func.pg_advisory_xact_lock(_MIGRATES)))
             configuration = _alembic()
             configuration.attributes["connection"] = connection
             command.upgrade(configuration, "head")

@@ -1,8 +1,10 @@
 """The database: the same migrations and the same instants on SQLite and PostgreSQL."""
 
+import multiprocessing
 import sqlite3
 import time
 from datetime import UTC, datetime, timedelta, timezone
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 import pytest
@@ -73,6 +75,27 @@ def test_migrations_can_be_undone_and_done_again(database_url: str) -> None:
         command.downgrade(configuration, "base")
     assert inspect(engine).get_table_names() == ["alembic_version"]
     migrate(engine)
+    require_current(engine)
+    engine.dispose()
+
+
+def _migrate_together(url: str, together: Barrier) -> None:
+    engine = open_database(url)
+    together.wait()
+    migrate(engine)
+    engine.dispose()
+
+
+def test_processes_that_begin_together_migrate_once(database_url: str) -> None:
+    spawn = multiprocessing.get_context("spawn")
+    together = spawn.Barrier(4)
+    processes = [spawn.Process(target=_migrate_together, args=(database_url, together)) for _ in range(4)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(60)
+    assert [process.exitcode for process in processes] == [0] * 4
+    engine = open_database(database_url)
     require_current(engine)
     engine.dispose()
 
@@ -178,7 +201,7 @@ def test_checkpoints_move_what_was_written_ahead_though_a_connection_stays_open(
     event = audit.AuditEvent("credit", "test", "tested", "a subject", {"text": "x" * 20_000})
     sizes = []
     with engine.connect():
-        for _ in range(3):
+        for _ in range(8):
             before = path.stat().st_size
             for second in range(100):
                 with engine.begin() as connection:
@@ -188,8 +211,9 @@ def test_checkpoints_move_what_was_written_ahead_though_a_connection_stays_open(
                 assert time.monotonic() < deadline
                 time.sleep(0.02)
             sizes.append(Path(f"{path}-wal").stat().st_size)
-    # What is ahead is written over what was moved: the file does not grow with what goes through it.
-    assert sizes[-1] < 1.5 * sizes[0]
+    # What is ahead is written over what was moved: the file does not grow with what goes through it, eight times the
+    # first round's. How far it grows at all is chance: a writer may add to it while the rest is moved.
+    assert sizes[-1] < 3 * sizes[0]
     checkpoints.close()
     assert audit.verify(engine) is None
     engine.dispose()
