@@ -348,7 +348,7 @@ def against_mlflow(
         sustained = timed(one_after_the_other) / SUSTAINED
     p50 = {name: 1e3 * statistics.median(found) for name, found in row.items()}
     microseconds = {name: 1e6 * statistics.median(found) / len(some) for name, found in large.items()}
-    # Batch after batch, until all their scores are in place by party: no work is left for later.
+    # Batch after batch until their scores are in place by party, but for fewer parts than ``ENOUGH``, as at the start.
     microseconds["batch_sustained"] = 1e6 * sustained / len(some)
     return {
         "one_row_p50_ms": p50,
