@@ -11,9 +11,9 @@ _HEAD: Final = b"HTTP/"
 class WholeAnswers(HttpToolsProtocol):
     """Writes the head of an answer together with the beginning of its body.
 
-    Apart, they are two calls of the system here and two awakenings there. Here alone, the two took a tenth of the loop's
-    time under single scores. A head whose body keeps others waiting, such as that of a stream of events, leaves alone
-    as soon as the loop comes round.
+    Apart, they are two calls of the system here and two awakenings there. Here alone, the two took a tenth of the
+    loop's time under single scores. A head whose body keeps others waiting, such as that of a stream of events, leaves
+    alone as soon as the loop comes round.
     """
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
