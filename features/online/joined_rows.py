@@ -83,9 +83,9 @@ class JoinedRows:
         Raises:
             KeyError: a view of the service is not among them, or has fewer features there.
         """
-        *blocks, row_bytes = np.cumsum([0, *(_DIGITS + of_row for _, of_row in views)]).tolist()
+        *blocks, self.row_bytes = np.cumsum([0, *(_DIGITS + of_row for _, of_row in views)]).tolist()
         block = dict(zip((name for name, _ in views), blocks, strict=True))
-        self._cells = RowCells(layout, {name: begin + _DIGITS for name, begin in block.items()}, row_bytes)
+        self._cells = RowCells(layout, {name: begin + _DIGITS for name, begin in block.items()}, self.row_bytes)
         self._digits = np.concatenate([block[view.name] + np.arange(_DIGITS) for view in layout.views])
 
     def values(
@@ -95,12 +95,22 @@ class JoinedRows:
 
         What is told of the others means nothing, or is None.
         """
-        cells, whole = self._cells.of(joined)
-        instants = np.take(cells.view(np.uint8), self._digits, axis=1).tobytes()
-        each = len(self._digits)
+        return self._values(*self._cells.of(joined))
+
+    def values_end_to_end(
+        self, joined: bytes
+    ) -> tuple[npt.NDArray[np.float64], list[datetime | None], npt.NDArray[np.bool_]]:
+        """The same of joined rows that come as one, each of ``row_bytes``."""
+        return self._values(*self._cells.end_to_end(joined))
+
+    def _values(
+        self, cells: npt.NDArray[np.float64], whole: npt.NDArray[np.bool_]
+    ) -> tuple[npt.NDArray[np.float64], list[datetime | None], npt.NDArray[np.bool_]]:
+        digits = np.take(cells.view(np.uint8), self._digits, axis=1)
+        instants: list[bytes] = digits.view(f"V{len(self._digits)}").ravel().tolist()
         as_of = [
-            _oldest_instant(instants[place * each : (place + 1) * each]) if is_whole else None
-            for place, is_whole in enumerate(whole.tolist())
+            _oldest_instant(instant) if is_whole else None
+            for instant, is_whole in zip(instants, whole.tolist(), strict=True)
         ]
         return self._cells.values(cells), as_of, whole
 

@@ -50,6 +50,7 @@ class OnlineReader:
             )
         self._store = store
         self._places = np.array([places[name] for name in features], dtype=np.intp)
+        self._in_order = np.array_equal(self._places, np.arange(len(places)))
 
     def read(self, parties: Sequence[tuple[str, str]]) -> OnlineRows:
         """Features of ``(legal_entity, party_id)`` pairs, from the online store.
@@ -61,7 +62,7 @@ class OnlineReader:
             return OnlineRows(np.empty((0, len(self._places))), np.empty(0, np.bool_), [])
         with store_errors():
             stored = self._store.read(entity_keys(ENTITY_COLUMNS, parties))
-        values = np.take(stored.values, self._places, axis=1)
+        values = stored.values if self._in_order else np.take(stored.values, self._places, axis=1)
         found = np.array([instant is not None for instant in stored.as_of], dtype=np.bool_)
         return OnlineRows(values, found, stored.as_of)
 

@@ -66,7 +66,11 @@ class RowCells:
         """All cells ``(n, row_bytes / 8)`` of what is ``joined``, and which of the ``n`` are such rows."""
         nothing = bytes(self._row_bytes)
         fitting = [rows if len(rows) == self._row_bytes else nothing for rows in joined]
-        cells = np.frombuffer(b"".join(fitting), "<f8").reshape(len(joined), -1)
+        return self.end_to_end(b"".join(fitting))
+
+    def end_to_end(self, rows: bytes) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
+        """The same of rows that come as one."""
+        cells = np.frombuffer(rows, "<f8").reshape(-1, self._row_bytes // DOUBLE_BYTES)
         return cells, (cells.view("<u8")[:, self._digest_places] == self._digests).all(axis=1)
 
     def values(self, cells: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -211,10 +211,13 @@ def test_whatever_order_we_and_feast_write_in_both_read_the_same(
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "redis"])
-def test_a_joined_row_lasts_as_long_as_its_parts(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+@pytest.mark.parametrize("count", [50, 150], ids=["few", "many"])
+def test_a_joined_row_lasts_as_long_as_its_parts(
+    kind: str, count: int, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
     settings = online_settings(kind, request, tmp_path / "home")
     defined(settings, tmp_path / "features")
-    parties = [("consumer", f"P{number}") for number in range(50)]
+    parties = [("consumer", f"P{number}") for number in range(count)]
     keys = entity_keys(["legal_entity", "party_id"], parties)
     layouts = [ViewLayout(view.name, tuple(view.feature_names)) for view in SERVED]
 
@@ -237,7 +240,7 @@ def test_a_joined_row_lasts_as_long_as_its_parts(kind: str, request: pytest.Fixt
     before_1970 = datetime(1969, 5, 1, tzinfo=UTC)
     write_all(before_1970, layouts[:1])
     write_all(JANUARY, layouts[1:])
-    assert reader.read(parties).as_of == [before_1970] * 50
+    assert reader.read(parties).as_of == [before_1970] * count
     assert row_by_row == []
     # One view of some, by a writer that is cut off before it joins them again.
     later = JANUARY + timedelta(days=1)
@@ -248,7 +251,7 @@ def test_a_joined_row_lasts_as_long_as_its_parts(kind: str, request: pytest.Fixt
         writer.write(layouts[0], ViewRows(keys[:20], rows, [later] * 20, [later] * 20))
         read = reader.read(parties)
         assert row_by_row == [20]
-        assert read.as_of == [JANUARY] * 20 + [before_1970] * 30
+        assert read.as_of == [JANUARY] * 20 + [before_1970] * (count - 20)
         assert set(read.values[:20, 0]) == {value}
         writer.close()
         assert np.array_equal(reader.read(parties).values, read.values)
@@ -259,7 +262,7 @@ def test_a_joined_row_lasts_as_long_as_its_parts(kind: str, request: pytest.Fixt
     write_all(later, [grown], slice(0, 1))
     assert np.array_equal(reader.read(parties[1:]).values, read.values[1:])
     # In a file, rows are joined alike or not at all; a hash stands for itself.
-    assert row_by_row == ([49] if kind == "sqlite" else [])
+    assert row_by_row == ([count - 1] if kind == "sqlite" else [])
     assert set(reader.read(parties[:1]).values[0, : len(layouts[0].features)]) == {later.timestamp()}
 
 
@@ -313,6 +316,10 @@ def test_rows_that_we_wrote_are_read_whole(kind: str, request: pytest.FixtureReq
     again = reader.read([*reversed(parties), parties[5]])
     assert np.array_equal(again.values, np.vstack([read.values[:700][::-1], read.values[5:6]]))
     assert again.as_of == [JANUARY] * 701
+    nobody = reader.read([("leasing", f"P{number}") for number in range(200)])
+    assert not nobody.found.any()
+    assert nobody.as_of == [None] * 200
+    assert np.isnan(nobody.values).all()
     assert by_value == []
     assert read.found.tolist() == [True] * 700 + [False]
     frame = pd.DataFrame([parties[3]], columns=["legal_entity", "party_id"])
