@@ -1,9 +1,9 @@
-"""Many parties or rows in one request: read from the format they come in, scored a part at a time, told in another."""
+"""Many parties or rows in one request, as they are read from the format that they come in."""
 
 import io
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import orjson
 import pyarrow as pa
@@ -12,25 +12,10 @@ import pyarrow.ipc
 import pyarrow.parquet
 
 from group.errors import InputError
-from serving.formats import ARROW, CSV, FORMATS, JSON, MOST_ROWS, PARQUET
+from serving.formats import CSV, FORMATS, JSON, MOST_ROWS, PARQUET
 from serving.scored import Value
 
 PARTY_COLUMN: Final = "party_id"
-
-_REASON: Final = pa.struct([("code", pa.string()), ("zh", pa.string()), ("en", pa.string()), ("weight", pa.float64())])
-SCHEMA: Final = pa.schema(
-    [
-        ("row", pa.int32()),
-        ("decision_id", pa.string()),
-        ("party_id", pa.string()),
-        ("probability", pa.float64()),
-        ("score", pa.int32()),
-        ("grade", pa.string()),
-        ("reasons", pa.list_(_REASON)),
-        ("error", pa.string()),
-    ]
-)
-"""An answer a row of the request, in its order; ``error`` is the code of why there is none."""
 
 
 class UnusableBatch(InputError):
@@ -161,88 +146,3 @@ def batch_of_table(table: pa.Table) -> Batch:
             raise UnusableBatch(f"Column '{name}' is of {kind}; columns are numbers, texts, dates, true and false.")
         columns.append(column.to_pylist())
     return Batch(rows=[dict(zip(table.column_names, row, strict=True)) for row in zip(*columns, strict=True)])
-
-
-Answer = dict[str, Any]
-"""A row of ``SCHEMA`` as values."""
-
-
-def told(parts: Iterator[Sequence[Answer]], media_type: str) -> Iterator[bytes]:
-    """The answers in a format, as they come.
-
-    Parquet can only be read once its end is there; it comes in pieces all the same, so that nobody holds all of it.
-    """
-    return _WRITERS[media_type](parts)
-
-
-def _told_json(parts: Iterator[Sequence[Answer]]) -> Iterator[bytes]:
-    before = b'{"scores":['
-    for part in parts:
-        yield before + orjson.dumps(part)[1:-1]
-        before = b","
-    yield b"]}"
-
-
-def _told_csv(parts: Iterator[Sequence[Answer]]) -> Iterator[bytes]:
-    header = True
-    for part in parts:
-        flat = [
-            answer | {"reasons": "; ".join(reason["code"] for reason in answer["reasons"] or ())} for answer in part
-        ]
-        table = pa.Table.from_pylist(flat, schema=SCHEMA.set(SCHEMA.get_field_index("reasons"), _CODES))
-        buffer = io.BytesIO()
-        pa.csv.write_csv(table, buffer, pa.csv.WriteOptions(include_header=header))
-        header = False
-        yield buffer.getvalue()
-
-
-def _codes(reasons: Sequence[Mapping[str, Any]]) -> str:
-    return "; ".join(reason["code"] for reason in reasons)
-
-
-_CODES: Final = pa.field("reasons", pa.string())
-
-
-class _Sink(io.RawIOBase):
-    """Takes what a writer writes, and gives it away piece by piece."""
-
-    def __init__(self) -> None:
-        self._pieces: list[bytes] = []
-        self._written = 0
-
-    def writable(self) -> bool:
-        return True
-
-    def write(self, piece: Any) -> int:
-        taken = bytes(piece)
-        self._pieces.append(taken)
-        self._written += len(taken)
-        return len(taken)
-
-    def tell(self) -> int:
-        return self._written
-
-    def taken(self) -> bytes:
-        """What was written since it was last taken."""
-        pieces, self._pieces = self._pieces, []
-        return b"".join(pieces)
-
-
-def _told_in_arrow(open_writer: Callable[[_Sink], Any]) -> Callable[[Iterator[Sequence[Answer]]], Iterator[bytes]]:
-    def pieces(parts: Iterator[Sequence[Answer]]) -> Iterator[bytes]:
-        sink = _Sink()
-        with open_writer(sink) as writer:
-            for part in parts:
-                writer.write_table(pa.Table.from_pylist(list(part), schema=SCHEMA))
-                yield sink.taken()
-        yield sink.taken()
-
-    return pieces
-
-
-_WRITERS: Final[dict[str, Callable[[Iterator[Sequence[Answer]]], Iterator[bytes]]]] = {
-    JSON: _told_json,
-    CSV: _told_csv,
-    ARROW: _told_in_arrow(lambda sink: pa.ipc.new_stream(sink, SCHEMA)),
-    PARQUET: _told_in_arrow(lambda sink: pa.parquet.ParquetWriter(sink, SCHEMA)),
-}

@@ -1,9 +1,9 @@
 """Routes of scores: a party or a row, and the models that score them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from http import HTTPStatus
 from itertools import chain
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from fastapi import APIRouter, Path, Query, Request, Response, Security
 from fastapi.responses import StreamingResponse
@@ -12,6 +12,7 @@ from starlette.concurrency import iterate_in_threadpool, run_in_threadpool
 from features import FeatureStoreUnavailable, UnknownParty
 from group.database import DatabaseUnavailable
 from group.errors import JinkongError
+from serving.batch_scoring import ScoredPart
 from serving.callers import allowed, backend_of, caller_of, problems, require_company
 from serving.direct import json_body, overloaded, parsed
 from serving.formats import FORMATS, JSON, MOST_ROWS
@@ -26,7 +27,7 @@ from serving.tokens import Caller
 from training import MODEL_NAME, ModelTampered, NoChampion, RegistryUnavailable, WrongTask, scores_parties
 
 if TYPE_CHECKING:
-    from serving.batches import Answer
+    from serving.batch_answers import AnswerFormat
 
 _UNAVAILABLE: Final = {
     NoChampion: "no_champion",
@@ -208,21 +209,28 @@ async def score_batch(
         raise ApiError(HTTPStatus.NOT_ACCEPTABLE, "not_acceptable", detail)
     sent_as = request.headers.get("content-type", JSON).split(";")[0].strip().lower()
     body = await request.body()
-    from serving.batches import told  # noqa: PLC0415 - imports pyarrow
+    from serving.batch_answers import ANSWER_FORMATS  # noqa: PLC0415 - imports pyarrow
 
-    parts = await run_in_threadpool(_begun, request, body, sent_as, legal_entity, model, caller.name)
-    return StreamingResponse(iterate_in_threadpool(told(parts, answered_as)), media_type=answered_as)
+    told_as = ANSWER_FORMATS[answered_as]
+    parts = await run_in_threadpool(_begun, request, body, sent_as, legal_entity, model, caller.name, told_as)
+    return StreamingResponse(iterate_in_threadpool(told_as.told(parts)), media_type=answered_as)
 
 
 def _begun(
-    request: Request, body: bytes, sent_as: str, legal_entity: str, model: str, caller: str
-) -> "Iterator[Sequence[Answer]]":
+    request: Request,
+    body: bytes,
+    sent_as: str,
+    legal_entity: str,
+    model: str,
+    caller: str,
+    told_as: "AnswerFormat",
+) -> Iterator[Any]:
     """The parts of a batch, the first of which is scored: what cannot be answered is refused before anything is."""
     from serving.batches import UnusableBatch, read_batch  # noqa: PLC0415 - imports pyarrow
 
     try:
         batch = read_batch(body, sent_as, rows_alone=not scores_parties(model))
-        parts = backend_of(request).batches.score(batch, legal_entity, scorer_of(request, model), caller)
+        parts = backend_of(request).batches.score(batch, legal_entity, scorer_of(request, model), caller, told_as.part)
         first = next(parts)
     except UnusableBatch as error:
         status = (
@@ -236,10 +244,10 @@ def _begun(
     return _counted(chain([first], parts), request.app.state.metrics, legal_entity)
 
 
-def _counted(parts: "Iterator[Sequence[Answer]]", metrics: Metrics, legal_entity: str) -> "Iterator[Sequence[Answer]]":
+def _counted(parts: Iterable[ScoredPart[Any]], metrics: Metrics, legal_entity: str) -> Iterator[Any]:
     for part in parts:
-        metrics.scored(legal_entity, sum(answer["error"] is None for answer in part))
-        yield part
+        metrics.scored(legal_entity, part.scores)
+        yield part.told
 
 
 def unavailable(error: JinkongError) -> ApiError:

@@ -53,6 +53,12 @@ def unsettled_of_party(connection: Connection, party_id: str, legal_entities: Co
     return [given for given in of_all if given.party_id == party_id]
 
 
+def unsettled_parts(engine: Engine) -> int:
+    """Parts of batches whose scores are not in place yet."""
+    with reading(engine) as connection:
+        return int(connection.execute(select(func.count()).select_from(unsettled_scores)).scalar_one())
+
+
 def settle(engine: Engine, enough: int = ENOUGH) -> int:
     """Put the oldest parts' scores in place if there are ``enough`` of them; the number of scores.
 

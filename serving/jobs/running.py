@@ -18,8 +18,9 @@ from features.place import canonical_folder
 from group.errors import InputError
 from group.files import written_whole
 from group.settings import Settings
-from serving.batch_scoring import scored_batch, told
-from serving.batches import PARTY_COLUMN, SCHEMA, UnusableBatch, batch_of_table, read_json
+from serving.batch_answers import SCHEMA
+from serving.batch_scoring import answers_to, scored_batch
+from serving.batches import PARTY_COLUMN, UnusableBatch, batch_of_table, read_json
 from serving.formats import ARROW, CSV, PARQUET
 from serving.jobs.kept import ScoreJob, job_folder, result_file, sent_file
 from serving.scorer import Scorer
@@ -162,5 +163,5 @@ class _Scoring:
         wanted = batch_of_table(batch.drop_columns([_ROW]))
         scored = scored_batch(self._scorer, self._legal_entity, wanted)
         # Rows of a job have no decision of their own.
-        answers = told(rows, wanted, scored, [None] * len(scored.places))
+        answers = answers_to(rows, wanted, scored, [None] * len(scored.places))
         return pa.Table.from_pylist(answers, schema=JOB_SCHEMA)
