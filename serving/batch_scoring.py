@@ -1,7 +1,7 @@
-"""Batches as they are scored: a part at a time, the next ones ahead while one goes on record and is told."""
+"""Batches as they are scored: some parts at a time, the next ones while these go on record and are told."""
 
 import logging
-from collections import deque
+import math
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from features import UnknownParty
-from group.audit import AuditEvent, CanonicalJson
+from group.audit import AuditEvent
 from group.database import Checkpoints
 from group.errors import JinkongError
 from serving.decisions import SCORES_GIVEN, new_decision_id, part_payload, row_id
@@ -32,13 +32,24 @@ Told = TypeVar("Told")
 _LOG: Final = logging.getLogger("jinkong.serving")
 
 _PART: Final = 500
-"""Rows of a batch that are scored and recorded in one go."""
+"""Rows of a batch that are scored in one go and share a record, at most."""
 
-_AHEAD: Final = 1
-"""Parts of a batch that are scored before it is their turn."""
+_TOGETHER: Final = 2
+"""Parts of a batch that are scored side by side and go on record in one commit, while the next ones are scored."""
 
 _THREADS: Final = 4
 """Parts of all batches that are scored at a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class BatchRequest(Generic[Told]):
+    """A batch, the company that asks, who it is, what scores it, and how a part's answers are told."""
+
+    batch: "Batch"
+    legal_entity: str
+    caller: str
+    scorer: Scorer
+    tell: "Callable[[Sequence[Answer]], Told]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,30 +73,26 @@ class BatchScoring:
         # Parts that may wait to be settled; whether an earlier process left some is not known yet.
         self._unsettled = ENOUGH
 
-    def score(
-        self,
-        batch: "Batch",
-        legal_entity: str,
-        scorer: Scorer,
-        caller: str,
-        tell: "Callable[[Sequence[Answer]], Told]",
-    ) -> Iterator[ScoredPart[Told]]:
+    def score(self, wanted: BatchRequest[Told]) -> Iterator[ScoredPart[Told]]:
         """The answers to a batch, a part at a time, each part once its record is on disk.
-
-        What ``tell`` makes of a part's answers, it makes while other parts are scored.
 
         Raises:
             FeatureStoreUnavailable, DatabaseUnavailable: not now.
         """
-        coming: deque[Future[_Ready[Told]]] = deque()
+        rows = len(wanted.batch)
+        each = math.ceil(rows / math.ceil(rows / _PART)) if rows else 1
+        firsts = range(0, rows, each)
+
+        def begun(firsts: range) -> list[Future[_Ready[Told]]]:
+            return [self._scorers.submit(_made_ready, wanted, first, each, self._now) for first in firsts]
+
         try:
-            for first in range(0, len(batch), _PART):
-                part = batch.part(first, _PART)
-                coming.append(self._scorers.submit(_made_ready, scorer, legal_entity, first, part, self._now, tell))
-                if len(coming) > _AHEAD:
-                    yield self._on_record(coming.popleft().result(), legal_entity, caller)
-            while coming:
-                yield self._on_record(coming.popleft().result(), legal_entity, caller)
+            coming = begun(firsts[:_TOGETHER])
+            for after in range(_TOGETHER, len(firsts) + _TOGETHER, _TOGETHER):
+                ready = [part.result() for part in coming]
+                coming = begun(firsts[after : after + _TOGETHER])
+                self._put_on_record(ready)
+                yield from (part.told for part in ready)
         finally:
             self._settle()
 
@@ -111,43 +118,37 @@ class BatchScoring:
             self._unsettled = ENOUGH
             _LOG.warning("Scores of batches could not be put in place by party: %s", type(error).__name__)
 
-    def _on_record(self, ready: "_Ready[Told]", legal_entity: str, caller: str) -> ScoredPart[Told]:
-        if ready.payload is not None:
-            event = AuditEvent(legal_entity, caller, SCORES_GIVEN, ready.record, ready.payload)
-            put_on_record(self._engine, [event], self._now(), partial(_note, legal_entity, ready.record, ready.parties))
-            self._unsettled += 1
-            self._checkpoints.after_commit()
-        return ready.part
+    def _put_on_record(self, ready: "Sequence[_Ready[Any]]") -> None:
+        events = [part.event for part in ready if part.event is not None]
+        put_on_record(self._engine, events, self._now(), partial(_note, ready))
+        self._unsettled += len(events)
+        self._checkpoints.after_commit()
 
 
 @dataclass(frozen=True, slots=True)
 class _Ready(Generic[Told]):
-    """A part that is scored, its record's name, whom it is of, and what goes on record; None if nobody got a score."""
+    """A part that is scored: what goes on record of it, unless nobody got a score, and of whom it is."""
 
-    record: str
+    event: AuditEvent | None
     parties: Sequence[str] | None
-    payload: CanonicalJson | None
-    part: ScoredPart[Told]
+    told: ScoredPart[Told]
 
 
-def _made_ready(
-    scorer: Scorer,
-    legal_entity: str,
-    first: int,
-    part: "Batch",
-    now: Callable[[], datetime],
-    tell: "Callable[[Sequence[Answer]], Told]",
-) -> _Ready[Told]:
-    """A part whose first row is the batch's ``first``.
+def _made_ready(wanted: BatchRequest[Told], first: int, rows: int, now: Callable[[], datetime]) -> _Ready[Told]:
+    """A batch's part of so many rows from ``first``.
 
-    All that can be done before its turn to be written: parts are written one after the other, and scored side by side.
+    All that can be done before it is written: parts are written one after the other, and scored side by side.
     """
-    scored, record = scored_batch(scorer, legal_entity, part), new_decision_id(now())
+    part, legal_entity = wanted.batch.part(first, rows), wanted.legal_entity
+    scored, record = scored_batch(wanted.scorer, legal_entity, part), new_decision_id(now())
     names = [row_id(record, row) for row in range(len(scored.places))]
     parties = [part.parties[place] for place in scored.places] if part.parties else None
-    payload = part_payload(legal_entity, scorer.registered, parties, scored) if names else None
-    told = tell(answers_to(range(first, first + len(part)), part, scored, names))
-    return _Ready(record, parties, payload, ScoredPart(len(names), told))
+    event = None
+    if names:
+        payload = part_payload(legal_entity, wanted.scorer.registered, parties, scored)
+        event = AuditEvent(legal_entity, wanted.caller, SCORES_GIVEN, record, payload)
+    told = wanted.tell(answers_to(range(first, first + len(part)), part, scored, names))
+    return _Ready(event, parties, ScoredPart(len(names), told))
 
 
 def scored_batch(scorer: Scorer, legal_entity: str, part: "Batch") -> ScoredColumns:
@@ -181,10 +182,11 @@ def answers_to(
     return [answers[place] for place in range(len(part))]
 
 
-def _note(legal_entity: str, record: str, parties: Sequence[str] | None, connection: Connection) -> None:
-    # Rows of features are nobody's.
-    if parties:
-        note(connection, legal_entity, record, parties)
+def _note(ready: "Sequence[_Ready[Any]]", connection: Connection) -> None:
+    for part in ready:
+        # Rows of features are nobody's.
+        if part.event is not None and part.parties:
+            note(connection, part.event.legal_entity, part.event.subject, part.parties)
 
 
 def _refusal(error: JinkongError) -> str:

@@ -12,7 +12,7 @@ from starlette.concurrency import iterate_in_threadpool, run_in_threadpool
 from features import FeatureStoreUnavailable, UnknownParty
 from group.database import DatabaseUnavailable
 from group.errors import JinkongError
-from serving.batch_scoring import ScoredPart
+from serving.batch_scoring import BatchRequest, ScoredPart
 from serving.callers import allowed, backend_of, caller_of, problems, require_company
 from serving.direct import json_body, overloaded, parsed
 from serving.formats import FORMATS, JSON, MOST_ROWS
@@ -230,7 +230,8 @@ def _begun(
 
     try:
         batch = read_batch(body, sent_as, rows_alone=not scores_parties(model))
-        parts = backend_of(request).batches.score(batch, legal_entity, scorer_of(request, model), caller, told_as.part)
+        wanted = BatchRequest(batch, legal_entity, caller, scorer_of(request, model), told_as.part)
+        parts = backend_of(request).batches.score(wanted)
         first = next(parts)
     except UnusableBatch as error:
         status = (
