@@ -102,7 +102,7 @@ def part_payload(
     legal_entity: str, registered: RegisteredModel, parties: Sequence[str] | None, scored: ScoredColumns
 ) -> CanonicalJson:
     """What the audit log keeps of a part of a batch, in one record; of ``parties``, or of rows that were given."""
-    return _text(part_content(legal_entity, registered, parties, scored))
+    return _part_text(part_content(legal_entity, registered, parties, scored))
 
 
 def repeated_payload(request: Mapping[str, Any], earlier: Mapping[str, Any], degraded: str) -> CanonicalJson:
@@ -164,7 +164,7 @@ def replay(payload: str, scorer: Scorer, policy: Policy | None = None) -> Canoni
             f"{seen['model']['sha256']}; version {registered.version} is another model."
         )
     if "reason_texts" in seen:
-        return _text(decided_again(seen, scorer))
+        return _part_text(decided_again(seen, scorer))
     [scored] = scorer.score_values([seen["features"]]).each()
     again = seen | answer(scored)
     if policy is not None:
@@ -196,6 +196,12 @@ def _content(request: Mapping[str, Any], registered: RegisteredModel, scored: Sc
         "model": {"name": registered.name, "version": registered.version, "sha256": registered.sha256},
         **answer(scored),
     }
+
+
+def _part_text(content: Mapping[str, Any]) -> CanonicalJson:
+    # A text takes twice the room, and as much longer to be hashed and written, if one of its characters is not ASCII.
+    texts = json.dumps(content["reason_texts"], sort_keys=True, separators=(",", ":"))
+    return _text({**content, "reason_texts": orjson.Fragment(texts)})
 
 
 def _text(payload: Mapping[str, Any]) -> CanonicalJson:

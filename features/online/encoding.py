@@ -29,11 +29,7 @@ def entity_keys(names: Sequence[str], parties: Sequence[Sequence[str]]) -> list[
     order = sorted(range(len(names)), key=lambda place: names[place])
     head = struct.pack("<I", len(names)) + b"".join(_text(names[place]) for place in order)
     columns = list(zip(*parties, strict=True))
-    encoded = []
-    for place in order:
-        # Of many parties most have a value in common, such as the company that asks.
-        texts = {text: _text(text) for text in set(columns[place])}
-        encoded.append([texts[text] for text in columns[place]])
+    encoded = [_texts(columns[place]) for place in order]
     return [head + b"".join(key) for key in zip(*encoded, strict=True)]
 
 
@@ -62,6 +58,11 @@ def encoded_doubles(values: npt.NDArray[np.float64]) -> list[bytes]:
     for place in np.flatnonzero(np.isnan(encoded["double"])).tolist():
         messages[place] = b""
     return messages
+
+
+def _texts(texts: Sequence[str]) -> list[bytes]:
+    # Most are asked for by one company.
+    return [_text(texts[0])] * len(texts) if len(set(texts)) == 1 else list(map(_text, texts))
 
 
 def _text(text: str) -> bytes:

@@ -102,24 +102,22 @@ class RedisJoinedRows:
 
         What is told of the others means nothing, or is None.
         """
-        rows: list[bytes | memoryview] = []
+        rows: list[bytes] = []
         as_of: list[datetime | None] = []
-        for joined, *instants in replies:
-            now = _BETWEEN.join([instant or b"" for instant in instants])
-            if joined and len(joined) == len(now) + self._row_bytes and joined.startswith(now):
-                rows.append(memoryview(joined)[len(now) :])
-                as_of.append(_oldest_of(now, self._own))
+        instants: list[bytes | None] = []
+        for joined, *now in replies:
+            # Most parties share the instants of the last materialisation.
+            if now != instants or not rows:
+                instants, told = now, _BETWEEN.join([instant or b"" for instant in now])
+                oldest_own = oldest(redis_instant(now[place]) for place in self._own)
+            if joined and len(joined) == len(told) + self._row_bytes and joined.startswith(told):
+                rows.append(joined[len(told) :])
+                as_of.append(oldest_own)
             else:
                 rows.append(b"")
                 as_of.append(None)
         cells, whole = self._cells.of(rows)
         return self._cells.values(cells), as_of, whole
-
-
-@lru_cache(maxsize=4_096)
-def _oldest_of(instants: bytes, own: tuple[int, ...]) -> datetime | None:
-    every = instants.split(_BETWEEN)
-    return oldest(redis_instant(every[place]) for place in own)
 
 
 @lru_cache(maxsize=4_096)
