@@ -110,7 +110,7 @@ class BatchScoring:
         # Parts that come meanwhile may be counted twice: then it is looked for them too early once.
         self._unsettled = 0
         try:
-            while settle(self._engine):
+            while settle(self._engine, ENOUGH):
                 self._checkpoints.after_commit()
             self._unsettled += unsettled_parts(self._engine)
         except SQLAlchemyError as error:

@@ -59,7 +59,7 @@ def unsettled_parts(engine: Engine) -> int:
         return int(connection.execute(select(func.count()).select_from(unsettled_scores)).scalar_one())
 
 
-def settle(engine: Engine, enough: int = ENOUGH) -> int:
+def settle(engine: Engine, enough: int) -> int:
     """Put the oldest parts' scores in place if there are ``enough`` of them; the number of scores.
 
     Whoever is cut off, or does it beside somebody else, does no harm: what is in place is not put there twice, and a

@@ -11,13 +11,17 @@ import pyarrow.ipc
 import pyarrow.parquet
 import pytest
 from fastapi.testclient import TestClient
+from sqlalchemy import func, select
 
 from group.audit import verify
-from group.database import open_database
+from group.database import open_database, reading
 from group.settings import Settings
-from serving import Scorer, replay
+from serving import Scorer, batch_scoring, replay
+from serving.backend import Backend
 from serving.decisions import recorded
 from serving.formats import ARROW, CSV, JSON, PARQUET
+from serving.party_scores import scores
+from tests.serving.calling import calling
 from training import champion
 
 ASKED = {"legal_entity": "consumer"}
@@ -164,3 +168,25 @@ def test_a_batch_may_be_larger_than_other_bodies_but_not_without_bounds(
     assert client.post("/v1/score/batch", params=ASKED, json=large).status_code == 200
     reply = client.post("/v1/score/batch", params=ASKED, content=b" " * (api_settings.max_batch_bytes + 1))
     assert (reply.status_code, reply.json()["code"]) == (413, "body_too_large")
+
+
+def test_scores_are_put_in_place_by_party_once_enough_parts_wait(
+    api_settings: Settings, consumers: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batch_scoring, "ENOUGH", 4)
+
+    def scored(client: TestClient, batches: int) -> int:
+        """So many batches of a part each; the scores that are in place afterwards."""
+        backend: Backend = client.app.state.backend  # type: ignore[attr-defined]
+        for _ in range(batches):
+            reply = client.post("/v1/score/batch", params=ASKED, json={"parties": consumers[:2]})
+            assert reply.status_code == 200, reply.text
+            if backend.batches._settled is not None:
+                backend.batches._settled.result()
+        with reading(backend.engine) as connection:
+            return int(connection.execute(select(func.count()).select_from(scores)).scalar_one())
+
+    # What one process leaves, the next one finds with its first batch.
+    for batches, in_place in ((5, 8), (2, 8), (1, 16), (3, 16), (6, 32)):
+        with calling(api_settings) as client:
+            assert scored(client, batches) == in_place
