@@ -164,7 +164,9 @@ def replay(payload: str, scorer: Scorer, policy: Policy | None = None) -> Canoni
             f"{seen['model']['sha256']}; version {registered.version} is another model."
         )
     if "reason_texts" in seen:
-        return _part_text(decided_again(seen, scorer))
+        again = decided_again(seen, scorer)
+        # Earlier records hold their texts as they are.
+        return _part_text(again) if _escaped(seen["reason_texts"]) in payload else _text(again)
     [scored] = scorer.score_values([seen["features"]]).each()
     again = seen | answer(scored)
     if policy is not None:
@@ -200,8 +202,11 @@ def _content(request: Mapping[str, Any], registered: RegisteredModel, scored: Sc
 
 def _part_text(content: Mapping[str, Any]) -> CanonicalJson:
     # A text takes twice the room, and as much longer to be hashed and written, if one of its characters is not ASCII.
-    texts = json.dumps(content["reason_texts"], sort_keys=True, separators=(",", ":"))
-    return _text({**content, "reason_texts": orjson.Fragment(texts)})
+    return _text({**content, "reason_texts": orjson.Fragment(_escaped(content["reason_texts"]))})
+
+
+def _escaped(texts: Mapping[str, Any]) -> str:
+    return json.dumps(texts, sort_keys=True, separators=(",", ":"))
 
 
 def _text(payload: Mapping[str, Any]) -> CanonicalJson:

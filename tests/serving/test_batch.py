@@ -4,6 +4,7 @@ import io
 import json
 from typing import Any
 
+import orjson
 import polars as pl
 import pyarrow as pa
 import pyarrow.csv
@@ -103,7 +104,12 @@ def test_every_row_is_on_record_and_the_record_replays(
             found = recorded(connection, ["consumer"], row["decision_id"])
             assert found is not None
             assert (found.own["party_id"], found.own["probability"]) == (row["party_id"], row["probability"])
+            assert found.record.payload.isascii()
             assert replay(found.record.payload, scorer) == found.record.payload
+            # As records were before their texts were escaped.
+            earlier = orjson.dumps(found.content, option=orjson.OPT_SORT_KEYS).decode()
+            assert not earlier.isascii()
+            assert replay(earlier, scorer) == earlier
     assert verify(engine) is None
     engine.dispose()
     [newest, *_] = client.get(f"/v1/customers/{rows[41]['party_id']}/scores").json()["scores"]
