@@ -203,7 +203,8 @@ def _online_store(url: str, home: Path) -> dict[str, Any]:
         parts += [f"socket_connect_timeout={SECONDS}", f"socket_timeout={SECONDS}"]
         if address.password:
             parts.append(f"password={address.password}")
-        return {"type": "redis", "connection_string": ",".join(parts)}
+        store = "features.online.feast_redis.JoinedRowsRedisOnlineStore"
+        return {"type": store, "connection_string": ",".join(parts)}
     return {
         "type": "postgres",
         "host": address.host,

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from features.online.layout import ServiceLayout
-from features.online.stored import RowCells
+from features.online.stored import Joined, RowCells
 from features.online.whole_rows import rows_table
 
 _DIGITS: Final = 16
@@ -88,24 +88,15 @@ class JoinedRows:
         self._cells = RowCells(layout, {name: begin + _DIGITS for name, begin in block.items()}, self.row_bytes)
         self._digits = np.concatenate([block[view.name] + np.arange(_DIGITS) for view in layout.views])
 
-    def values(
-        self, joined: Sequence[bytes | memoryview]
-    ) -> tuple[npt.NDArray[np.float64], list[datetime | None], npt.NDArray[np.bool_]]:
-        """Values ``(n, k)``, when the oldest view's became true (n), and which of the ``n`` rows are such rows.
-
-        What is told of the others means nothing, or is None.
-        """
+    def values(self, joined: Sequence[bytes | memoryview]) -> Joined:
+        """What joined rows hold, each of one key."""
         return self._values(*self._cells.of(joined))
 
-    def values_end_to_end(
-        self, joined: bytes
-    ) -> tuple[npt.NDArray[np.float64], list[datetime | None], npt.NDArray[np.bool_]]:
+    def values_end_to_end(self, joined: bytes) -> Joined:
         """The same of joined rows that come as one, each of ``row_bytes``."""
         return self._values(*self._cells.end_to_end(joined))
 
-    def _values(
-        self, cells: npt.NDArray[np.float64], whole: npt.NDArray[np.bool_]
-    ) -> tuple[npt.NDArray[np.float64], list[datetime | None], npt.NDArray[np.bool_]]:
+    def _values(self, cells: npt.NDArray[np.float64], whole: npt.NDArray[np.bool_]) -> Joined:
         digits = np.take(cells.view(np.uint8), self._digits, axis=1)
         instants: list[bytes] = digits.view(f"V{len(self._digits)}").ravel().tolist()
         as_of = [

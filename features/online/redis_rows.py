@@ -1,9 +1,10 @@
 """What stands in a party's hash in Redis beside the values that Feast reads: instants, whole rows, all rows as one.
 
 All of a party's whole rows also stand in one field, with the instants of their views before them, so that a reader asks
-for one long value instead of one a view. It compares these instants with those that the views have now: other writers
-change them with every row. Our own may write a row of the same instant anew; they empty the field in the same command
-and have the rows joined again once they are done.
+for one long value instead of one a view. Our writers, and Feast as ``features.store`` sets it up, empty the field in
+the command that changes a view, and ours have the rows joined again once they are done. A Feast that is set up in
+another way does not know of the field, but changes the instant of a view with every row: whoever compares the instants
+with those that the views have now sees that.
 """
 
 import struct
@@ -14,11 +15,10 @@ from typing import Final
 
 import mmh3
 import numpy as np
-import numpy.typing as npt
 import redis
 
 from features.online.layout import ServiceLayout, ViewLayout
-from features.online.stored import RowCells, oldest
+from features.online.stored import Joined, RowCells, oldest
 from features.online.whole_rows import absent_row
 
 JOINED_FIELD: Final = b"_rows"
@@ -95,29 +95,51 @@ class RedisJoinedRows:
         self._cells = RowCells(layout, dict(zip(names, begins, strict=True)), self._row_bytes)
         self._own = tuple(names.index(view.name) for view in layout.views)
 
-    def values(
-        self, replies: Sequence[Sequence[bytes | None]]
-    ) -> tuple[npt.NDArray[np.float64], list[datetime | None], npt.NDArray[np.bool_]]:
-        """Values ``(n, k)``, when the oldest view's became true (n), and which of the ``n`` have a true joined row.
-
-        What is told of the others means nothing, or is None.
-        """
-        rows: list[bytes] = []
-        as_of: list[datetime | None] = []
-        instants: list[bytes | None] = []
-        for joined, *now in replies:
+    def compared(self, replies: Sequence[Sequence[bytes | None]]) -> Joined:
+        """What hashes hold that have ``replies`` in ``fields``: joined rows count whose instants are the views'."""
+        now: Sequence[bytes | None] = ()
+        told = b""
+        rows: list[bytes | None] = []
+        for joined, *instants in replies:
             # Most parties share the instants of the last materialisation.
-            if now != instants or not rows:
-                instants, told = now, _BETWEEN.join([instant or b"" for instant in now])
-                oldest_own = oldest(redis_instant(now[place]) for place in self._own)
-            if joined and len(joined) == len(told) + self._row_bytes and joined.startswith(told):
-                rows.append(joined[len(told) :])
+            if instants != now:
+                now, told = instants, _BETWEEN.join([instant or b"" for instant in instants])
+            rows.append(joined if joined and self._is_told(joined, told) else None)
+        return self.trusted(rows)
+
+    def trusted(self, rows: Sequence[bytes | None]) -> Joined:
+        """The same of joined rows alone, which are taken for what their views are now."""
+        told, oldest_own = b"", None
+        parts: list[bytes] = []
+        as_of: list[datetime | None] = []
+        for joined in rows:
+            if joined and not self._is_told(joined, told):
+                told, oldest_own = self._instants(joined)
+            if joined and told:
+                parts.append(joined[len(told) :])
                 as_of.append(oldest_own)
             else:
-                rows.append(b"")
+                parts.append(b"")
                 as_of.append(None)
-        cells, whole = self._cells.of(rows)
+        cells, whole = self._cells.of(parts)
         return self._cells.values(cells), as_of, whole
+
+    def is_behind(self, reply: Sequence[bytes | None]) -> bool:
+        """Whether a hash has a joined row, though somebody wrote a view of it since."""
+        joined, *instants = reply
+        told = self._instants(joined)[0] if joined else b""
+        return told not in (b"", _BETWEEN.join([instant or b"" for instant in instants]))
+
+    def _is_told(self, joined: bytes, told: bytes) -> bool:
+        return len(joined) == len(told) + self._row_bytes and joined.startswith(told)
+
+    def _instants(self, joined: bytes) -> tuple[bytes, datetime | None]:
+        """The instants before a joined row, and the oldest of the service's; empty where other views were joined."""
+        told = joined[: -self._row_bytes]
+        instants = told.split(_BETWEEN)
+        if len(instants) != len(self.fields) - 1:
+            return b"", None
+        return told, oldest(redis_instant(instants[place]) for place in self._own)
 
 
 @lru_cache(maxsize=4_096)

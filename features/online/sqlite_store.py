@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 
 from features.online.encoding import doubles
 from features.online.joined_rows import JoinedRows, joined_table, sqlite_instant, views_table
 from features.online.layout import ServiceLayout
-from features.online.stored import SECONDS, Stored, WholeRows, joined_rows, oldest, table_name, with_the_others
+from features.online.stored import SECONDS, Joined, Stored, WholeRows, joined_rows, oldest, table_name, with_the_others
 from features.online.whole_rows import rows_table, trigger_names
 
 _SQLITE_KEYS: Final = 500
@@ -22,10 +21,6 @@ _SQLITE_KEYS: Final = 500
 
 _FEW_KEYS: Final = 64
 """Parameters of a query up to which its rows are fetched one by one, which costs SQLite less than to join them."""
-
-
-_Joined = tuple[npt.NDArray[np.float64], list[datetime | None], npt.NDArray[np.bool_]]
-"""Values of keys, when they became true, and which keys have a joined row."""
 
 
 class SqliteValues:
@@ -75,7 +70,7 @@ class SqliteValues:
         values, as_of, whole = found(connection, joined, keys)
         return with_the_others(Stored(values, as_of), keys, whole, self._row_by_row)
 
-    def _few_joined(self, connection: sqlite3.Connection, joined: JoinedRows, keys: Sequence[bytes]) -> _Joined:
+    def _few_joined(self, connection: sqlite3.Connection, joined: JoinedRows, keys: Sequence[bytes]) -> Joined:
         marks = ",".join("?" * len(keys))
         rows: dict[bytes, bytes] = dict(
             connection.execute(
@@ -85,7 +80,7 @@ class SqliteValues:
         )
         return joined.values([rows.get(key, b"") for key in keys])
 
-    def _many_joined(self, connection: sqlite3.Connection, joined: JoinedRows, keys: Sequence[bytes]) -> _Joined:
+    def _many_joined(self, connection: sqlite3.Connection, joined: JoinedRows, keys: Sequence[bytes]) -> Joined:
         """The same, all as one row: the interpreter is asked for once, not once a key, while others work with it."""
         distinct = sorted(set(keys))
         marks = ",".join("?" * len(distinct))

@@ -30,6 +30,13 @@ class Stored:
     as_of: list[datetime | None]
 
 
+Joined = tuple[npt.NDArray[np.float64], list[datetime | None], npt.NDArray[np.bool_]]
+"""Values ``(n, k)`` of keys, when the oldest view's became true (n), and which of the ``n`` have a true joined row.
+
+What is told of the others means nothing, or is None.
+"""
+
+
 def table_name(project: str, view: str) -> str:
     """The table of a view in SQLite and PostgreSQL."""
     return f"{project}_{view}"

@@ -1,5 +1,6 @@
 """The reader without Feast against Feast itself, in each of the three stores."""
 
+import asyncio
 import contextlib
 import math
 import sqlite3
@@ -14,7 +15,7 @@ import pandas as pd
 import psycopg
 import pytest
 import redis
-from feast import FeatureStore
+from feast import FeatureStore, RepoConfig
 from feast.infra.key_encoding_utils import serialize_entity_key
 from feast.protos.feast.types.EntityKey_pb2 import EntityKey
 from feast.protos.feast.types.Value_pb2 import Value
@@ -22,9 +23,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from features import online_reader, open_store
-from features.catalogue import CREDIT_SERVICE, CREDIT_VIEWS, VIEWS
+from features.catalogue import CREDIT_SERVICE, CREDIT_VIEWS, VIEWS, View
 from features.errors import FeatureStoreUnavailable
 from features.online.encoding import doubles, entity_keys
+from features.online.feast_redis import JoinedRowsRedisOnlineStore
 from features.online.layout import ViewLayout
 from features.online.writing import ViewRows, open_writer
 from features.place import feast_home
@@ -287,6 +289,68 @@ def test_a_hash_with_some_of_the_views_is_joined_too(request: pytest.FixtureRequ
     store.write_to_online_store(SERVED[2].name, frame.assign(event_timestamp=JANUARY, created_timestamp=JANUARY, **row))
     after = reader.read([("consumer", "P1")]).values[0]
     assert {after[place] for place, name in enumerate(names) if name in SERVED[2].feature_names} == {5.0}
+
+
+@pytest.fixture
+def joined(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Settings, FeatureStore, list[tuple[str, str]]]:
+    """A Redis with a hundred parties whose rows are joined, all values 1."""
+    settings = online_settings("redis", request, tmp_path / "home")
+    store = defined(settings, tmp_path / "features")
+    parties = [("consumer", f"P{number}") for number in range(100)]
+    keys = entity_keys(["legal_entity", "party_id"], parties)
+    for view in SERVED:
+        rows = ViewRows(keys, np.ones((100, len(view.feature_names))), [JANUARY] * 100, [JANUARY] * 100)
+        write(settings, ViewLayout(view.name, tuple(view.feature_names)), rows)
+    return settings, store, parties
+
+
+def write_by_feast(store: FeatureStore, view: View, party: tuple[str, str], value: float) -> None:
+    row: dict[str, Any] = dict.fromkeys(view.feature_names, value)
+    row |= {"legal_entity": party[0], "party_id": party[1]}
+    later = JANUARY + timedelta(days=1)
+    store.write_to_online_store(view.name, pd.DataFrame([row | {"event_timestamp": later, "created_timestamp": later}]))
+
+
+def test_feast_as_we_set_it_up_leaves_no_joined_row_behind(
+    joined: tuple[Settings, FeatureStore, list[tuple[str, str]]], caplog: pytest.LogCaptureFixture
+) -> None:
+    settings, store, parties = joined
+    view, online = SERVED[0], JoinedRowsRedisOnlineStore()
+    read = online_reader(settings, view.feature_names).read
+    # Two parties that a reader of many does not look at more closely.
+    write_by_feast(store, view, parties[3], 2.0)
+    entity = EntityKey(join_keys=["legal_entity", "party_id"], entity_values=[Value(string_val=t) for t in parties[4]])
+    values = {name: Value(double_val=3.0) for name in view.feature_names}
+    feast_view = store.get_feature_view(view.name)
+    row = (entity, values, JANUARY + timedelta(days=1), None)
+    asyncio.run(online.online_write_batch_async(store.config, feast_view, [row], None))
+    assert read(parties).values[:, 0].tolist() == [1.0] * 3 + [2.0, 3.0] + [1.0] * 95
+    online.delete_table(store.config, feast_view)
+    assert np.isnan(read(parties).values).all()
+    others = online_reader(settings, SERVED[1].feature_names).read(parties)
+    assert (others.values == 1.0).all()
+    assert caplog.records == []
+
+
+def test_a_writer_that_leaves_joined_rows_behind_is_found(
+    joined: tuple[Settings, FeatureStore, list[tuple[str, str]]], caplog: pytest.LogCaptureFixture
+) -> None:
+    settings, store, parties = joined
+    view = SERVED[0]
+    known = store.config.model_dump(by_alias=True)
+    server = {"type": "redis", "connection_string": known["online_store"]["connection_string"]}
+    elsewhere = FeatureStore(config=RepoConfig(**known | {"online_store": server}))
+    read = online_reader(settings, view.feature_names).read
+    write_by_feast(elsewhere, view, parties[3], 2.0)
+    # Where few are asked for, nobody is trusted.
+    assert read(parties[3:4]).values[0, 0] == 2.0
+    assert read(parties).values[3, 0] == 1.0
+    assert caplog.records == []
+    write_by_feast(elsewhere, view, parties[25], 2.0)
+    for _ in range(2):
+        assert read(parties).values[:, 0].tolist() == [2.0 if place in (3, 25) else 1.0 for place in range(100)]
+    [warning] = caplog.messages
+    assert "from now on every row is compared" in warning
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "redis"])
