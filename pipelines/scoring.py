@@ -63,7 +63,8 @@ def score_file(
                 columns["score"] = pl.Series(score_points(probability))
                 columns["grade"] = pl.Series([grade_of(float(one)) for one in probability], dtype=pl.String)
             if explained is not None:
-                words = [[reason["en"] for reason in row] for row in book.reasons_for(explained.contributions)]
+                told = book.reasons_for(explained.contributions)
+                words = told.by_row(told.book[place].en for place in told.places)
                 columns["reasons"] = pl.Series(["; ".join(row) for row in words], dtype=pl.String)
             answers.append(pl.DataFrame(columns))
             advance(len(rows))

@@ -3,6 +3,7 @@
 import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any, Final
 
 import orjson
@@ -11,7 +12,9 @@ import pyarrow.csv
 import pyarrow.ipc
 import pyarrow.parquet
 
+from serving.batch_scoring import Answers
 from serving.formats import ARROW, CSV, JSON, PARQUET
+from training import Reasons
 
 _REASON: Final = pa.struct([("code", pa.string()), ("zh", pa.string()), ("en", pa.string()), ("weight", pa.float64())])
 SCHEMA: Final = pa.schema(
@@ -28,9 +31,6 @@ SCHEMA: Final = pa.schema(
 )
 """An answer a row of the request, in its order; ``error`` is the code of why there is none."""
 
-Answer = dict[str, Any]
-"""A row of ``SCHEMA`` as values."""
-
 
 @dataclass(frozen=True, slots=True)
 class AnswerFormat:
@@ -40,12 +40,45 @@ class AnswerFormat:
     puts what it gave together, in the order of the parts, as they come.
     """
 
-    part: Callable[[Sequence[Answer]], Any]
+    part: Callable[[Answers], Any]
     told: Callable[[Iterator[Any]], Iterator[bytes]]
 
 
-def _json_part(answers: Sequence[Answer]) -> bytes:
-    return orjson.dumps(answers)[1:-1]
+_ROW: Final = b"{%b}" % b",".join(b'"%b":%%b' % name.encode() for name in SCHEMA.names)
+"""A row as JSON, with its values still to be put in. Each column is made JSON at once, without an object a row."""
+
+_NULL: Final = b"null"
+
+
+def _json_part(answers: Answers) -> bytes:
+    scored = answers.scored
+    numbers = _json_numbers(answers.numbers)
+    parties = list(map(orjson.dumps, answers.parties)) or [_NULL] * len(numbers)
+    columns = (
+        scored.places, map(orjson.dumps, answers.decision_ids), _json_numbers(scored.probability),
+        _json_numbers(scored.score), map(orjson.dumps, scored.grade),
+        scored.reasons.by_row(_json_reasons(scored.reasons)),
+    )  # fmt: skip
+    rows = [b""] * len(numbers)
+    for place, decision_id, probability, score, grade, reasons in zip(*columns, strict=True):
+        told = (decision_id, parties[place], probability, score, grade, b"[%b]" % b",".join(reasons), _NULL)
+        rows[place] = _ROW % (numbers[place], *told)
+    for place, error in answers.errors.items():
+        rows[place] = _ROW % (numbers[place], _NULL, parties[place], *[_NULL] * 4, orjson.dumps(error))
+    return b",".join(rows)
+
+
+def _json_numbers(column: Sequence[float | None]) -> list[bytes]:
+    return orjson.dumps(list(column))[1:-1].split(b",") if column else []
+
+
+def _json_reasons(reasons: Reasons) -> list[bytes]:
+    begins = [
+        orjson.dumps({"code": reason.code, "zh": reason.zh, "en": reason.en})[:-1] + b',"weight":'
+        for reason in reasons.book
+    ]
+    weights = _json_numbers(reasons.weights)
+    return [b"%b%b}" % told for told in zip(map(begins.__getitem__, reasons.places), weights, strict=True)]
 
 
 def _told_json(parts: Iterator[bytes]) -> Iterator[bytes]:
@@ -59,9 +92,10 @@ def _told_json(parts: Iterator[bytes]) -> Iterator[bytes]:
 _CSV_SCHEMA: Final = SCHEMA.set(SCHEMA.get_field_index("reasons"), pa.field("reasons", pa.string()))
 
 
-def _csv_part(answers: Sequence[Answer]) -> bytes:
-    flat = [answer | {"reasons": _codes(answer["reasons"] or ())} for answer in answers]
-    return _csv(pa.Table.from_pylist(flat, schema=_CSV_SCHEMA), header=False)
+def _csv_part(answers: Answers) -> bytes:
+    reasons = answers.scored.reasons
+    codes = map("; ".join, reasons.by_row(reasons.book[place].code for place in reasons.places))
+    return _csv(_table(answers, _of_all(answers, list(codes), nothing=""), _CSV_SCHEMA), header=False)
 
 
 def _told_csv(parts: Iterator[bytes]) -> Iterator[bytes]:
@@ -77,12 +111,48 @@ def _csv(table: pa.Table, *, header: bool) -> bytes:
     return buffer.getvalue()
 
 
-def _codes(reasons: Sequence[Mapping[str, Any]]) -> str:
-    return "; ".join(reason["code"] for reason in reasons)
+def table_of(answers: Answers, schema: pa.Schema = SCHEMA) -> pa.Table:
+    """The answers as a table of ``schema``, whose columns are of those of ``SCHEMA``."""
+    return _table(answers, _reasons_of_all(answers), schema)
 
 
-def _table_part(answers: Sequence[Answer]) -> pa.Table:
-    return pa.Table.from_pylist(list(answers), schema=SCHEMA)
+def _table(answers: Answers, reasons: Sequence[str] | pa.Array, schema: pa.Schema) -> pa.Table:
+    scored, errors, rows = answers.scored, answers.errors, range(len(answers.numbers))
+    columns: dict[str, Sequence[Any] | pa.Array] = {
+        "row": answers.numbers,
+        "decision_id": _of_all(answers, answers.decision_ids),
+        "party_id": answers.parties or [None] * len(rows),
+        "probability": _of_all(answers, scored.probability),
+        "score": _of_all(answers, scored.score),
+        "grade": _of_all(answers, scored.grade),
+        "reasons": reasons,
+        "error": [errors.get(place) for place in rows],
+    }
+    return pa.Table.from_arrays([pa.array(columns[field.name], field.type) for field in schema], schema=schema)
+
+
+def _of_all(answers: Answers, column: Sequence[Any], nothing: object = None) -> Sequence[Any]:
+    """A column of the scores as one of all rows."""
+    if not answers.scored.errors:
+        return column
+    found = [nothing] * len(answers.numbers)
+    for place, value in zip(answers.scored.places, column, strict=True):
+        found[place] = value
+    return found
+
+
+def _reasons_of_all(answers: Answers) -> pa.Array:
+    reasons = answers.scored.reasons
+    places = pa.array(reasons.places, pa.int64())
+    texts = [[getattr(reason, name) for reason in reasons.book] for name in ("code", "zh", "en")]
+    told = [pa.array(of_book, pa.string()).take(places) for of_book in texts]
+    told.append(pa.array(reasons.weights, pa.float64()))
+    counts = _of_all(answers, reasons.counts)
+    ends = list(accumulate((count or 0 for count in counts), initial=0))
+    # A list is null where its beginning is.
+    begins = [None if count is None else begin for begin, count in zip(ends, counts, strict=False)]
+    structs = pa.StructArray.from_arrays(told, fields=list(_REASON))
+    return pa.ListArray.from_arrays(pa.array([*begins, ends[-1]], pa.int32()), structs)
 
 
 class _Sink(io.RawIOBase):
@@ -125,8 +195,8 @@ def _told_in_arrow(open_writer: Callable[[_Sink], Any]) -> Callable[[Iterator[pa
 ANSWER_FORMATS: Final[Mapping[str, AnswerFormat]] = {
     JSON: AnswerFormat(_json_part, _told_json),
     CSV: AnswerFormat(_csv_part, _told_csv),
-    ARROW: AnswerFormat(_table_part, _told_in_arrow(lambda sink: pa.ipc.new_stream(sink, SCHEMA))),
-    PARQUET: AnswerFormat(_table_part, _told_in_arrow(lambda sink: pa.parquet.ParquetWriter(sink, SCHEMA))),
+    ARROW: AnswerFormat(table_of, _told_in_arrow(lambda sink: pa.ipc.new_stream(sink, SCHEMA))),
+    PARQUET: AnswerFormat(table_of, _told_in_arrow(lambda sink: pa.parquet.ParquetWriter(sink, SCHEMA))),
 }
 """By media type. Parquet can only be read once its end is there; it comes in pieces all the same, so that nobody holds
 all of it."""

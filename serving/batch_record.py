@@ -7,8 +7,6 @@ in base64. Rows that hold texts stand as they are.
 import base64
 import math
 from collections.abc import Mapping, Sequence
-from itertools import chain
-from operator import itemgetter
 from typing import Any, Final
 
 import numpy as np
@@ -19,7 +17,6 @@ from training import RegisteredModel
 
 _CODEC: Final = "lz4"
 _DOUBLES: Final = "<f8"
-_CODE_AND_WEIGHT: Final = itemgetter("code", "weight")
 
 
 def part_content(
@@ -59,13 +56,17 @@ def decided_again(content: Mapping[str, Any], scorer: Scorer) -> dict[str, Any]:
 
 
 def _answers(scored: ScoredColumns) -> dict[str, Any]:
-    texts = {reason["code"]: reason for reason in chain.from_iterable(scored.reasons)}
+    reasons = scored.reasons
+    codes = [reason.code for reason in reasons.book]
     return {
         "probability": scored.probability,
         "score": scored.score,
         "grade": scored.grade,
-        "reasons": [list(map(_CODE_AND_WEIGHT, reasons)) for reasons in scored.reasons],
-        "reason_texts": {code: {"zh": reason["zh"], "en": reason["en"]} for code, reason in texts.items()},
+        "reasons": reasons.by_row(zip(map(codes.__getitem__, reasons.places), reasons.weights, strict=True)),
+        "reason_texts": {
+            reason.code: {"zh": reason.zh, "en": reason.en}
+            for reason in map(reasons.book.__getitem__, sorted(set(reasons.places)))
+        },
     }
 
 

@@ -24,7 +24,6 @@ from serving.scorer import Scorer
 from serving.unsettled import ENOUGH, note, settle, unsettled_parts
 
 if TYPE_CHECKING:
-    from serving.batch_answers import Answer
     from serving.batches import Batch
 
 Told = TypeVar("Told")
@@ -49,7 +48,7 @@ class BatchRequest(Generic[Told]):
     legal_entity: str
     caller: str
     scorer: Scorer
-    tell: "Callable[[Sequence[Answer]], Told]"
+    tell: Callable[["Answers"], Told]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +57,30 @@ class ScoredPart(Generic[Told]):
 
     scores: int
     told: Told
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """The answers to ``n`` rows of a batch, as columns.
+
+    ``numbers (n)`` are the rows' numbers in what was sent, ``parties (n)`` who they are of, empty for rows of features.
+    ``scored`` are the scores of those that got one, and ``decision_ids`` theirs, None where a score has no record.
+    """
+
+    numbers: Sequence[int]
+    parties: Sequence[str]
+    scored: ScoredColumns
+    decision_ids: Sequence[str | None]
+
+    @property
+    def errors(self) -> dict[int, str]:
+        """By place why the others got none."""
+        return {place: _refusal(error) for place, error in self.scored.errors.items()}
+
+
+def _refusal(error: JinkongError) -> str:
+    code = "unknown_party" if isinstance(error, UnknownParty) else "wrong_feature_row"
+    return f"{code}: {error}"
 
 
 class BatchScoring:
@@ -147,7 +170,7 @@ def _made_ready(wanted: BatchRequest[Told], first: int, rows: int, now: Callable
     if names:
         payload = part_payload(legal_entity, wanted.scorer.registered, parties, scored)
         event = AuditEvent(legal_entity, wanted.caller, SCORES_GIVEN, record, payload)
-    told = wanted.tell(answers_to(range(first, first + len(part)), part, scored, names))
+    told = wanted.tell(Answers(range(first, first + len(part)), part.parties, scored, names))
     return _Ready(event, parties, ScoredPart(len(names), told))
 
 
@@ -162,33 +185,8 @@ def scored_batch(scorer: Scorer, legal_entity: str, part: "Batch") -> ScoredColu
     return scorer.score_rows(part.rows)
 
 
-def answers_to(
-    numbers: Sequence[int], part: "Batch", scored: ScoredColumns, decision_ids: Sequence[str | None]
-) -> "list[Answer]":
-    """An answer a row of a part, in its order; ``numbers`` are the rows' numbers in what was sent."""
-    answers: dict[int, dict[str, Any]] = {}
-    parties: Sequence[str | None] = part.parties or [None] * len(part)
-    columns = (scored.places, decision_ids, scored.probability, scored.score, scored.grade, scored.reasons)
-    for place, decision_id, probability, score, grade, reasons in zip(*columns, strict=True):
-        answers[place] = {
-            "row": numbers[place], "decision_id": decision_id, "party_id": parties[place], "probability": probability,
-            "score": score, "grade": grade, "reasons": reasons, "error": None,
-        }  # fmt: skip
-    for place, error in scored.errors.items():
-        answers[place] = {
-            "row": numbers[place], "decision_id": None, "party_id": parties[place], "probability": None,
-            "score": None, "grade": None, "reasons": None, "error": _refusal(error),
-        }  # fmt: skip
-    return [answers[place] for place in range(len(part))]
-
-
 def _note(ready: "Sequence[_Ready[Any]]", connection: Connection) -> None:
     for part in ready:
         # Rows of features are nobody's.
         if part.event is not None and part.parties:
             note(connection, part.event.legal_entity, part.event.subject, part.parties)
-
-
-def _refusal(error: JinkongError) -> str:
-    code = "unknown_party" if isinstance(error, UnknownParty) else "wrong_feature_row"
-    return f"{code}: {error}"

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from group.errors import JinkongError
-from training import WeighedReason
+from training import Reasons, WeighedReason
 
 Value = float | str | bool | None
 Matrix = npt.NDArray[np.float64]
@@ -45,10 +45,10 @@ class ScoredColumns:
     probability: list[float]
     score: Sequence[int | None]
     grade: Sequence[str | None]
-    reasons: list[list[WeighedReason]]
+    reasons: Reasons
 
     def each(self) -> list[Scored]:
         """One by one."""
         values = self.values.tolist() if isinstance(self.values, np.ndarray) else self.values
-        columns = (values, self.features_as_of, self.probability, self.score, self.grade, self.reasons)
+        columns = (values, self.features_as_of, self.probability, self.score, self.grade, self.reasons.each())
         return [Scored(*one) for one in zip(*columns, strict=True)]

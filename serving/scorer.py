@@ -15,6 +15,7 @@ from serving.scored import Matrix, Scored, ScoredColumns, Value
 from training import (
     Explainer,
     ReasonBook,
+    Reasons,
     RegisteredModel,
     WrongInput,
     score_points,
@@ -137,7 +138,7 @@ class Scorer:
         """Scores of rows ``(n, k)`` as the trees take them; ``values`` if they were given otherwise."""
         seen = rows if values is None else values
         if not places:
-            return ScoredColumns(places, errors, seen, as_of, [], [], [], [])
+            return ScoredColumns(places, errors, seen, as_of, [], [], [], Reasons((), [], [], []))
         explained = self._explainer.explained(rows)
         probability = self.model.calibration.probability(explained.raw_scores)
         credit, nothing = self.model.task == "credit", [None] * len(places)

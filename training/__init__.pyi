@@ -6,6 +6,7 @@ from .approval import roll_back as roll_back
 from .approval import unmet_limits as unmet_limits
 from .attribution import Explainer as Explainer
 from .attribution import ReasonBook as ReasonBook
+from .attribution import Reasons as Reasons
 from .attribution import WeighedReason as WeighedReason
 from .candidates import Candidate as Candidate
 from .credit import CreditFrame as CreditFrame
@@ -83,6 +84,7 @@ __all__ = [
     "RayGrowth",
     "RayUnavailable",
     "ReasonBook",
+    "Reasons",
     "RegisteredModel",
     "RegistryUnavailable",
     "ScoringModel",

@@ -18,8 +18,8 @@ from features.place import canonical_folder
 from group.errors import InputError
 from group.files import written_whole
 from group.settings import Settings
-from serving.batch_answers import SCHEMA
-from serving.batch_scoring import answers_to, scored_batch
+from serving.batch_answers import SCHEMA, table_of
+from serving.batch_scoring import Answers, scored_batch
 from serving.batches import PARTY_COLUMN, UnusableBatch, batch_of_table, read_json
 from serving.formats import ARROW, CSV, PARQUET
 from serving.jobs.kept import ScoreJob, job_folder, result_file, sent_file
@@ -163,5 +163,4 @@ class _Scoring:
         wanted = batch_of_table(batch.drop_columns([_ROW]))
         scored = scored_batch(self._scorer, self._legal_entity, wanted)
         # Rows of a job have no decision of their own.
-        answers = answers_to(rows, wanted, scored, [None] * len(scored.places))
-        return pa.Table.from_pylist(answers, schema=JOB_SCHEMA)
+        return table_of(Answers(rows, wanted.parties, scored, [None] * len(scored.places)), JOB_SCHEMA)

@@ -8,23 +8,27 @@ import orjson
 from hypothesis import given
 from hypothesis import strategies as st
 
+from features import Reason
 from serving.batch_record import part_content, row_of, rows_of
 from serving.scored import ScoredColumns, Value
-from training import RegisteredModel, WeighedReason
+from training import Reasons, RegisteredModel
 
 AS_OF = datetime(2026, 2, 1, 3, 4, 5, tzinfo=UTC)
 NUMBERS = st.floats(allow_infinity=False) | st.none() | st.integers(-(2**53), 2**53)
-REASONS: list[WeighedReason] = [
-    {"code": "income", "zh": "收入", "en": "income", "weight": 0.1 + 0.2},
-    {"code": "debt", "zh": "负债", "en": "debt", "weight": 0.25},
-]
+BOOK = [Reason("debt", "负债", "debt"), Reason("age", "年龄", "age"), Reason("income", "收入", "income")]
 
 
 def columns_of(values: list[list[Value]]) -> ScoredColumns:
+    """Rows have no reason, one, two, none, and so on."""
     count = len(values)
+    counts = [row % 3 for row in range(count)]
+    places, weights = [], []
+    for row in counts:
+        places += [2, 0][:row]
+        weights += [0.1 + 0.2, 0.25][:row]
     return ScoredColumns(
         list(range(count)), {}, values, [AS_OF, None][:count] + [AS_OF] * (count - 2), [0.1 + 0.2] * count,
-        [640] * count, ["R3"] * count, [REASONS[: row % 3] for row in range(count)],
+        [640] * count, ["R3"] * count, Reasons(BOOK, counts, places, weights),
     )  # fmt: skip
 
 
@@ -51,7 +55,11 @@ def test_rows_with_texts_stand_as_they_are() -> None:
     assert (first["features"], second["features"]) == (values[0], values[1])
     assert (first["party_id"], first["features_as_of"], second["features_as_of"]) == ("P1", AS_OF.isoformat(), None)
     assert (first["probability"], first["score"], first["grade"]) == (0.1 + 0.2, 640, "R3")
-    assert (first["reasons"], second["reasons"]) == ([], REASONS[:1])
+    assert (first["reasons"], second["reasons"]) == (
+        [],
+        [{"code": "income", "zh": "收入", "en": "income", "weight": 0.1 + 0.2}],
+    )
+    assert set(content["reason_texts"]) == {"income"}
 
 
 def test_a_matrix_is_packed_as_rows_of_numbers_are() -> None:

@@ -31,20 +31,20 @@ def test_no_feature_outside_credit_has_one_and_codes_are_unique() -> None:
 def test_contributions_of_one_subject_are_one_reason_and_the_least_are_none(candidate: Candidate) -> None:
     book = ReasonBook(candidate.model)
     contributions = np.array([0.04, 0.30, 0.20, -2.0])
-    told, none = book.reasons_for(np.array([contributions, -contributions]))
+    told, none = book.reasons_for(np.array([contributions, -contributions])).each()
     assert [(reason["code"], round(reason["weight"], 2)) for reason in told] == [
         ("income", 0.3),
         ("many_inquiries", 0.2),
     ]
     assert none == []
-    assert [reason["code"] for reason in book.reasons_for(contributions[None], most=1)[0]] == ["income"]
+    assert [reason["code"] for reason in book.reasons_for(contributions[None], most=1).each()[0]] == ["income"]
 
 
 def test_reasons_of_a_row_are_the_same_alone_and_among_others(candidate: Candidate) -> None:
     book = ReasonBook(candidate.model)
     contributions = np.random.default_rng(4).normal(size=(200, 4))
-    together = book.reasons_for(contributions)
-    assert together == [book.reasons_for(row[None])[0] for row in contributions]
+    together = book.reasons_for(contributions).each()
+    assert together == [book.reasons_for(row[None]).each()[0] for row in contributions]
     assert len({tuple(reason["code"] for reason in row) for row in together}) > 3
 
 
@@ -58,7 +58,7 @@ def test_a_tiny_change_of_a_row_changes_no_reason(trained_settings: Settings) ->
     explainer, book = Explainer(model.booster), ReasonBook(model)
 
     def codes(asked: np.ndarray) -> list[list[str]]:
-        return [[reason["code"] for reason in row] for row in book.reasons_for(explainer.contributions(asked))]
+        return [[reason["code"] for reason in row] for row in book.reasons_for(explainer.contributions(asked)).each()]
 
     before = codes(rows)
     rng = np.random.default_rng(2)

@@ -1,8 +1,9 @@
 """Reasons for a score: which subjects weighed against it, at most four, in words."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from itertools import islice
-from typing import Final, TypedDict
+from typing import Final, TypedDict, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +22,9 @@ _STEP: Final = 1e-6
 """Weights are compared in steps of this, so that the last bits of a sum decide no order."""
 
 
+Item = TypeVar("Item")
+
+
 class WeighedReason(TypedDict):
     """A reason and by how much it moved the log-odds against the applicant; above zero."""
 
@@ -30,6 +34,32 @@ class WeighedReason(TypedDict):
     weight: float
 
 
+@dataclass(frozen=True, slots=True)
+class Reasons:
+    """The reasons of ``n`` rows, a column each of all their reasons, row after row and the weightiest first.
+
+    ``counts (n)`` says how many a row has, ``places`` which of ``book`` they are.
+    """
+
+    book: Sequence[Reason]
+    counts: list[int]
+    places: list[int]
+    weights: list[float]
+
+    def each(self) -> list[list[WeighedReason]]:
+        """Row by row."""
+        weighed = zip(map(self.book.__getitem__, self.places), self.weights, strict=True)
+        told: list[WeighedReason] = [
+            {"code": reason.code, "zh": reason.zh, "en": reason.en, "weight": weight} for reason, weight in weighed
+        ]
+        return self.by_row(told)
+
+    def by_row(self, items: Iterable[Item]) -> list[list[Item]]:
+        """Items, one a reason, as lists, one a row."""
+        rest = iter(items)
+        return [list(islice(rest, count)) for count in self.counts]
+
+
 class ReasonBook:
     """The reasons that a model's features belong to: those of the catalogue, or the columns themselves."""
 
@@ -37,14 +67,13 @@ class ReasonBook:
         """Sort the model's features by reason."""
         found = [reason_of(given.name) or _reason_of_column(given.reads) for given in model.inputs]
         self.reasons = sorted(set(found), key=lambda reason: reason.code)
-        self._texts = [(reason.code, reason.zh, reason.en) for reason in self.reasons]
         places = {reason.code: place for place, reason in enumerate(self.reasons)}
         self._place = np.array([places[reason.code] for reason in found], np.int64)
         # What weighs against: risk for credit, a low response otherwise.
         self._against = 1.0 if model.task == "credit" else -1.0
 
-    def reasons_for(self, contributions: Matrix, most: int = MOST_REASONS) -> list[list[WeighedReason]]:
-        """The reasons of each row from its contributions ``(n, k + 1)``, the weightiest first.
+    def reasons_for(self, contributions: Matrix, most: int = MOST_REASONS) -> Reasons:
+        """The reasons of rows from their contributions ``(n, k + 1)``.
 
         Contributions of features with one reason are added up first: thirteen windows of late payments are one reason,
         and a little moved from one window to the next moves nothing.
@@ -56,15 +85,7 @@ class ReasonBook:
             chosen, weights,
         )  # fmt: skip
         told = chosen >= 0
-        weighed: Iterator[WeighedReason] = iter(
-            [
-                {"code": code, "zh": zh, "en": en, "weight": weight}
-                for (code, zh, en), weight in zip(
-                    map(self._texts.__getitem__, chosen[told].tolist()), weights[told].tolist(), strict=True
-                )
-            ]
-        )
-        return [list(islice(weighed, count)) for count in told.sum(axis=1).tolist()]
+        return Reasons(self.reasons, told.sum(axis=1).tolist(), chosen[told].tolist(), weights[told].tolist())
 
 
 def _reason_of_column(columns: Sequence[str]) -> Reason:
