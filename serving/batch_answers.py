@@ -14,7 +14,6 @@ import pyarrow.parquet
 
 from serving.batch_scoring import Answers
 from serving.formats import ARROW, CSV, JSON, PARQUET
-from training import Reasons
 
 _REASON: Final = pa.struct([("code", pa.string()), ("zh", pa.string()), ("en", pa.string()), ("weight", pa.float64())])
 SCHEMA: Final = pa.schema(
@@ -44,41 +43,25 @@ class AnswerFormat:
     told: Callable[[Iterator[Any]], Iterator[bytes]]
 
 
-_ROW: Final = b"{%b}" % b",".join(b'"%b":%%b' % name.encode() for name in SCHEMA.names)
-"""A row as JSON, with its values still to be put in. Each column is made JSON at once, without an object a row."""
-
-_NULL: Final = b"null"
-
-
 def _json_part(answers: Answers) -> bytes:
-    scored = answers.scored
-    numbers = _json_numbers(answers.numbers)
-    parties = list(map(orjson.dumps, answers.parties)) or [_NULL] * len(numbers)
+    scored, numbers = answers.scored, answers.numbers
+    parties: Sequence[str | None] = answers.parties or [None] * len(numbers)
+    rows: list[dict[str, Any]] = [{}] * len(numbers)
     columns = (
-        scored.places, map(orjson.dumps, answers.decision_ids), _json_numbers(scored.probability),
-        _json_numbers(scored.score), map(orjson.dumps, scored.grade),
-        scored.reasons.by_row(_json_reasons(scored.reasons)),
+        scored.places, answers.decision_ids, scored.probability, scored.score, scored.grade, scored.reasons.each(),
     )  # fmt: skip
-    rows = [b""] * len(numbers)
     for place, decision_id, probability, score, grade, reasons in zip(*columns, strict=True):
-        told = (decision_id, parties[place], probability, score, grade, b"[%b]" % b",".join(reasons), _NULL)
-        rows[place] = _ROW % (numbers[place], *told)
+        rows[place] = {
+            "row": numbers[place], "decision_id": decision_id, "party_id": parties[place], "probability": probability,
+            "score": score, "grade": grade, "reasons": reasons, "error": None,
+        }  # fmt: skip
     for place, error in answers.errors.items():
-        rows[place] = _ROW % (numbers[place], _NULL, parties[place], *[_NULL] * 4, orjson.dumps(error))
-    return b",".join(rows)
+        given = {"row": numbers[place], "party_id": parties[place], "error": error}
+        rows[place] = _NOTHING | given
+    return orjson.dumps(rows)[1:-1]
 
 
-def _json_numbers(column: Sequence[float | None]) -> list[bytes]:
-    return orjson.dumps(list(column))[1:-1].split(b",") if column else []
-
-
-def _json_reasons(reasons: Reasons) -> list[bytes]:
-    begins = [
-        orjson.dumps({"code": reason.code, "zh": reason.zh, "en": reason.en})[:-1] + b',"weight":'
-        for reason in reasons.book
-    ]
-    weights = _json_numbers(reasons.weights)
-    return [b"%b%b}" % told for told in zip(map(begins.__getitem__, reasons.places), weights, strict=True)]
+_NOTHING: Final[dict[str, Any]] = dict.fromkeys(SCHEMA.names)
 
 
 def _told_json(parts: Iterator[bytes]) -> Iterator[bytes]:

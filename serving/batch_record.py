@@ -4,12 +4,12 @@ Features that are numbers are packed, as they are most of a record: doubles, lit
 in base64. Rows that hold texts stand as they are.
 """
 
-import base64
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
+import pybase64
 
 from serving.scored import Matrix, ScoredColumns, Value
 from serving.scorer import Scorer
@@ -77,7 +77,7 @@ def _packed(values: Matrix | list[list[Value]]) -> str | list[list[Value]]:
         if any(isinstance(value, str | bool) for row in values for value in row):
             return values
         values = np.array(values, np.float64)
-    return base64.b64encode(pa.compress(np.ascontiguousarray(values, _DOUBLES), _CODEC, asbytes=True)).decode()
+    return pybase64.b64encode_as_string(pa.compress(np.ascontiguousarray(values, _DOUBLES), _CODEC, asbytes=True))
 
 
 def _unpacked(content: Mapping[str, Any]) -> Matrix | list[list[Value]]:
@@ -86,7 +86,7 @@ def _unpacked(content: Mapping[str, Any]) -> Matrix | list[list[Value]]:
     features: str | list[list[Value]] = content["features"]
     if isinstance(features, list):
         return features
-    frame = pa.BufferReader(base64.b64decode(features))
+    frame = pa.BufferReader(pybase64.b64decode(features))
     doubles = np.frombuffer(pa.CompressedInputStream(frame, _CODEC).read(), _DOUBLES)
     return doubles.reshape(len(content["probability"]), -1)
 

@@ -36,6 +36,9 @@ _PART: Final = 500
 _TOGETHER: Final = 2
 """Parts of a batch that are scored side by side and go on record in one commit, while the next ones are scored."""
 
+ROWS_AT_ONCE: Final = _TOGETHER * _PART
+"""Rows of a batch up to which all its answers are there with the first."""
+
 _THREADS: Final = 4
 """Parts of all batches that are scored at a time."""
 

@@ -12,7 +12,7 @@ from starlette.concurrency import iterate_in_threadpool, run_in_threadpool
 from features import FeatureStoreUnavailable, UnknownParty
 from group.database import DatabaseUnavailable
 from group.errors import JinkongError
-from serving.batch_scoring import BatchRequest, ScoredPart
+from serving.batch_scoring import ROWS_AT_ONCE, BatchRequest, ScoredPart
 from serving.callers import allowed, backend_of, caller_of, problems, require_company
 from serving.direct import json_body, overloaded, parsed
 from serving.formats import FORMATS, JSON, MOST_ROWS
@@ -195,7 +195,7 @@ async def score_batch(
     caller: Annotated[Caller, Security(allowed, scopes=["scores:batch"])],
     legal_entity: Annotated[LegalEntityCode, Query(description="the company that asks; it sees only what it may")],
     model: Annotated[str, Query(pattern=MODEL_PATTERN, description="the registered model that scores")] = MODEL_NAME,
-) -> StreamingResponse:
+) -> Response:
     """Parties whose features are online, or full rows: as JSON, CSV, Parquet or an Arrow stream (Content-Type).
 
     Answers come as they are scored, in the format that Accept names, in the order of the request. Each has its decision
@@ -212,8 +212,10 @@ async def score_batch(
     from serving.batch_answers import ANSWER_FORMATS  # noqa: PLC0415 - imports pyarrow
 
     told_as = ANSWER_FORMATS[answered_as]
-    parts = await run_in_threadpool(_begun, request, body, sent_as, legal_entity, model, caller.name, told_as)
-    return StreamingResponse(iterate_in_threadpool(told_as.told(parts)), media_type=answered_as)
+    told = await run_in_threadpool(_begun, request, body, sent_as, legal_entity, model, caller.name, told_as)
+    if isinstance(told, bytes):
+        return Response(told, media_type=answered_as)
+    return StreamingResponse(iterate_in_threadpool(told), media_type=answered_as)
 
 
 def _begun(
@@ -224,8 +226,8 @@ def _begun(
     model: str,
     caller: str,
     told_as: "AnswerFormat",
-) -> Iterator[Any]:
-    """The parts of a batch, the first of which is scored: what cannot be answered is refused before anything is."""
+) -> Iterator[bytes] | bytes:
+    """The answer to a batch, whole or as it comes; its first part is scored, so that it can still be refused."""
     from serving.batches import UnusableBatch, read_batch  # noqa: PLC0415 - imports pyarrow
 
     try:
@@ -242,7 +244,9 @@ def _begun(
         raise ApiError(status, error.code, str(error)) from None
     except tuple(_UNAVAILABLE) as error:
         raise unavailable(error) from None
-    return _counted(chain([first], parts), request.app.state.metrics, legal_entity)
+    told = told_as.told(_counted(chain([first], parts), request.app.state.metrics, legal_entity))
+    # A small one is scored by now: it need not be waited for piece by piece.
+    return b"".join(told) if len(batch) <= ROWS_AT_ONCE else told
 
 
 def _counted(parts: Iterable[ScoredPart[Any]], metrics: Metrics, legal_entity: str) -> Iterator[Any]:
