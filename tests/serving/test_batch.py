@@ -93,6 +93,26 @@ def test_a_batch_gives_in_every_format_what_single_requests_give(client: TestCli
             assert len({row["decision_id"] for row in rows}) == 700
 
 
+@pytest.mark.parametrize("answered", [JSON, CSV, PARQUET, ARROW])
+def test_a_larger_batch_comes_in_pieces_that_say_what_one_says(
+    client: TestClient, consumers: list[str], answered: str
+) -> None:
+    many = [*consumers, *reversed(consumers), *consumers, *consumers[:50]]
+    accept = {"accept": answered}
+    small, large = (
+        client.post("/v1/score/batch", params=ASKED, json={"parties": parties}, headers=accept)
+        for parties in (consumers, many)
+    )
+    assert "content-length" in small.headers
+    assert "content-length" not in large.headers
+    rows = decoded(large.content, answered)
+    assert [row["row"] for row in rows] == list(range(len(many)))
+    assert len({row["decision_id"] for row in rows} - {None}) == len(many) - 4
+    of_party = {row["party_id"]: row for row in decoded(small.content, answered)}
+    for row, party in zip(rows, many, strict=True):
+        assert row == of_party[party] | {"row": row["row"], "decision_id": row["decision_id"]}
+
+
 def test_every_row_is_on_record_and_the_record_replays(
     client: TestClient, api_settings: Settings, consumers: list[str]
 ) -> None:
