@@ -90,7 +90,7 @@ class SqliteValues:
             f"WHERE entity_key IN ({marks}) AND length(row) = ? ORDER BY entity_key)",
             [*distinct, joined.row_bytes],
         ).fetchone()
-        place_of = _places_in(found_keys or b"", distinct)
+        place_of = places_in(found_keys or b"", distinct)
         if not place_of:
             return joined.values([b""] * len(keys))
         values, as_of, whole = joined.values_end_to_end(rows)
@@ -211,7 +211,7 @@ class SqliteValues:
         return connection
 
 
-def _places_in(found: bytes, distinct: Sequence[bytes]) -> dict[bytes, int]:
+def places_in(found: bytes, distinct: Sequence[bytes]) -> dict[bytes, int]:
     """Which of the sorted keys were ``found``, which has them end to end in their order, and at what place.
 
     No key is the beginning of another, as each tells the lengths of its texts.

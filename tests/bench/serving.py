@@ -153,13 +153,12 @@ def on_store(settings: Settings, folder: Path, rounds: int, seconds: float) -> d
         server = stack.enter_context(api(settings, folder))
         mlflow = stack.enter_context(mlflow_server(settings, folder))
         headers = signed_in(settings, server.url)
-        result["saturation"] = saturation(server.url, constant, headers, parties, rounds, seconds)
-        rate = result["saturation"]["score_per_second"]
-        result["half_load"] = half_load(server.url, constant, headers, parties, rounds, seconds, rate / 2)
-        result["overload"] = overload(server.url, headers, parties, seconds, 2 * rate)
+        result["load"] = under_load(server.url, constant, headers, parties, rounds, seconds)
+        rate = 2 * result["load"]["score_per_second"]
+        result["overload"] = overload(server.url, headers, parties, seconds, rate)
         result["mlflow"] = against_mlflow(settings, server.url, mlflow, headers, parties, rounds)
         result["memory_mb"] = round(psutil.Process(server.process.pid).memory_info().rss / 2**20)
-    result["two_workers"] = two_workers(settings, folder, parties, rounds, seconds, rate)
+        result["two_workers"] = two_workers(settings, server, folder, parties, rounds, seconds)
     return result
 
 
@@ -173,7 +172,7 @@ def online_parties(settings: Settings) -> list[dict[str, str]]:
 @contextlib.contextmanager
 def api(settings: Settings, folder: Path, workers: int = 1) -> Iterator[ApiProcess]:
     """`jinkong serve`."""
-    server = start_api(settings.model_copy(update={"workers": workers}), folder / "api.log")
+    server = start_api(settings.model_copy(update={"workers": workers}), folder / f"api-{settings.port}.log")
     try:
         yield server
     finally:
@@ -231,54 +230,44 @@ def port_of(url: str) -> int:
     return port
 
 
-def saturation(
+def under_load(
     url: str, constant: int, headers: dict[str, str], parties: list[dict[str, str]], rounds: int, seconds: float
 ) -> dict[str, Any]:
-    """Requests a second of both, closed."""
-    scores, bare = score_requests(headers, parties), [request_bytes("/constant", b"{}", {})]
-    closed(port_of(url), scores, CONNECTIONS, 1.0)
-    both: dict[str, list[float]] = {"score": [], "constant": []}
-    for _ in range(rounds):
-        for name, port, requests in (("score", port_of(url), scores), ("constant", constant, bare)):
-            answers = closed(port, requests, CONNECTIONS, seconds)
-            assert set(answers.latencies) == {200}, answers.counts()
-            both[name].append(answers.per_second)
-    medians = {name: statistics.median(found) for name, found in both.items()}
-    return {
-        "score_over_constant": medians["score"] / medians["constant"],
-        "score_per_second": medians["score"],
-        "constant_per_second": medians["constant"],
-        "rounds": both,
+    """Requests a second of both, closed, and latencies of both at half of what the score had in the same round, open.
+
+    So the half is of what the machine gives now: what it gave minutes ago may be another machine's.
+    """
+    sides = {
+        "score": (port_of(url), score_requests(headers, parties)),
+        "constant": (constant, [request_bytes("/constant", b"{}", {})]),
     }
-
-
-def half_load(
-    url: str,
-    constant: int,
-    headers: dict[str, str],
-    parties: list[dict[str, str]],
-    rounds: int,
-    seconds: float,
-    rate: float,
-) -> dict[str, Any]:
-    """Latencies of both at the same rate, open; an fsync of the same disk is measured between."""
-    scores, bare = score_requests(headers, parties), [request_bytes("/constant", b"{}", {})]
-    p99: dict[str, list[float]] = {"score": [], "constant": []}
-    p50: dict[str, list[float]] = {"score": [], "constant": []}
+    closed(*sides["score"], CONNECTIONS, 1.0)
+    per_second, p99, p50 = ({name: list[float]() for name in sides} for _ in range(3))
     for _ in range(rounds):
-        for name, port, requests in (("score", port_of(url), scores), ("constant", constant, bare)):
-            answers = open_loop(port, requests, CONNECTIONS, seconds, rate)
+        for name, side in sides.items():
+            answers = closed(*side, CONNECTIONS, seconds)
+            assert set(answers.latencies) == {200}, answers.counts()
+            per_second[name].append(answers.per_second)
+        for name, side in sides.items():
+            answers = open_loop(*side, CONNECTIONS, seconds, per_second["score"][-1] / 2)
             assert set(answers.latencies) == {200}, answers.counts()
             p99[name].append(1e3 * answers.quantile(0.99))
             p50[name].append(1e3 * answers.quantile(0.5))
-    median = {name: statistics.median(found) for name, found in p99.items()}
+    rates, tails, middles = (
+        {name: statistics.median(found) for name, found in of.items()} for of in (per_second, p99, p50)
+    )
     return {
-        "per_second": rate,
-        "score_p99_ms": median["score"],
-        "constant_p99_ms": median["constant"],
-        "p99_over_constant": median["score"] / median["constant"],
-        "p50_ms": {name: statistics.median(found) for name, found in p50.items()},
-        "rounds_p99_ms": p99,
+        "score_over_constant": rates["score"] / rates["constant"],
+        "score_per_second": rates["score"],
+        "constant_per_second": rates["constant"],
+        "rounds_per_second": per_second,
+        "half_load": {
+            "score_p99_ms": tails["score"],
+            "constant_p99_ms": tails["constant"],
+            "p99_over_constant": tails["score"] / tails["constant"],
+            "p50_ms": middles,
+            "rounds_p99_ms": p99,
+        },
     }
 
 
@@ -335,7 +324,7 @@ def against_mlflow(
         }  # fmt: skip
         row = {name: [timed(work) for _ in range(40 * rounds)] for name, work in sides.items()}
         large: dict[str, list[float]] = {"batch": [], "mlflow": [], "singles": []}
-        for _ in range(rounds):
+        for _ in range(4 * rounds):
             large["batch"].append(timed(batch))
             large["mlflow"].append(timed(lambda: by_mlflow(many)))
             large["singles"].append(timed(singles) / 100 * len(some))
@@ -391,14 +380,38 @@ def cold_start(settings: Settings, folder: Path) -> dict[str, float]:
 
 
 def two_workers(
-    settings: Settings, folder: Path, parties: list[dict[str, str]], rounds: int, seconds: float, one: float
-) -> dict[str, float]:
-    """Scores a second of two workers over those of one, while the load generator takes its share of the cores."""
-    with api(settings, folder, workers=2) as server:
-        requests = score_requests(signed_in(settings, server.url), parties)
-        found = [closed(port_of(server.url), requests, CONNECTIONS, seconds).per_second for _ in range(rounds)]
-    two = statistics.median(found)
-    return {"per_second": two, "over_one": two / one}
+    settings: Settings, one: ApiProcess, folder: Path, parties: list[dict[str, str]], rounds: int, seconds: float
+) -> dict[str, Any]:
+    """Scores a second of two workers over those of one, while the load generator takes its share of the cores.
+
+    What a score costs the workers' processors says what they would give on cores of their own.
+    """
+    per_second: dict[str, list[float]] = {"one": [], "two": []}
+    microseconds: dict[str, list[float]] = {"one": [], "two": []}
+    with api(settings.model_copy(update={"port": free_port()}), folder, workers=2) as two:
+        sides = {
+            name: (server, score_requests(signed_in(settings, server.url), parties))
+            for name, server in (("one", one), ("two", two))
+        }
+        for _ in range(rounds):
+            for name, (server, requests) in sides.items():
+                before = processor_seconds(server)
+                answers = closed(port_of(server.url), requests, CONNECTIONS, seconds)
+                per_second[name].append(answers.per_second)
+                microseconds[name].append(1e6 * (processor_seconds(server) - before) / len(answers.good))
+    rates, costs = ({name: statistics.median(found) for name, found in of.items()} for of in (per_second, microseconds))
+    return {
+        "per_second": rates["two"],
+        "over_one": rates["two"] / rates["one"],
+        "processor_microseconds_a_score": costs,
+        "over_one_with_cores_enough": 2 * costs["one"] / costs["two"],
+    }
+
+
+def processor_seconds(server: ApiProcess) -> float:
+    """What a server's processes have used of the processors."""
+    process = psutil.Process(server.process.pid)
+    return sum(sum(one.cpu_times()[:2]) for one in (process, *process.children(recursive=True)))
 
 
 def timed(work: Callable[[], Any]) -> float:

@@ -28,6 +28,7 @@ from features.errors import FeatureStoreUnavailable
 from features.online.encoding import doubles, entity_keys
 from features.online.feast_redis import JoinedRowsRedisOnlineStore
 from features.online.layout import ViewLayout
+from features.online.sqlite_store import places_in
 from features.online.writing import ViewRows, open_writer
 from features.place import feast_home
 from features.store import apply_definitions
@@ -289,6 +290,18 @@ def test_a_hash_with_some_of_the_views_is_joined_too(request: pytest.FixtureRequ
     store.write_to_online_store(SERVED[2].name, frame.assign(event_timestamp=JANUARY, created_timestamp=JANUARY, **row))
     after = reader.read([("consumer", "P1")]).values[0]
     assert {after[place] for place, name in enumerate(names) if name in SERVED[2].feature_names} == {5.0}
+
+
+@given(st.sets(st.text("ab", max_size=3), min_size=1, max_size=6), st.data())
+def test_keys_that_come_in_another_order_than_asked_for_are_not_taken_for_each_other(
+    texts: set[str], data: st.DataObject
+) -> None:
+    distinct = sorted(entity_keys(["party_id"], [(text,) for text in texts]))
+    found = [key for key in distinct if data.draw(st.booleans())]
+    assert places_in(b"".join(found), distinct) == {key: place for place, key in enumerate(found)}
+    mixed = data.draw(st.permutations(found))
+    if mixed != found:
+        assert places_in(b"".join(mixed), distinct) == {}
 
 
 @pytest.fixture
