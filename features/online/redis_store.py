@@ -20,7 +20,16 @@ from features.online.redis_rows import (
     redis_instant_field,
     redis_row_field,
 )
-from features.online.stored import READ_SECONDS, SECONDS, Stored, WholeRows, joined_rows, oldest, with_the_others
+from features.online.stored import (
+    READ_SECONDS,
+    SECONDS,
+    Joined,
+    Stored,
+    WholeRows,
+    joined_rows,
+    oldest,
+    with_the_others,
+)
 
 _LOG: Final = logging.getLogger("jinkong.features")
 
@@ -69,23 +78,29 @@ class RedisValues:
         """See ``KeyValues``."""
         if self._joined is None:
             return self._row_by_row(keys)
-        if len(keys) > _FEW_KEYS and self._nobody_else_writes(self._joined, keys[::_LOOKED_AT]):
-            rows = [reply[0] for reply in self._hashes(keys, [JOINED_FIELD])]
-            values, as_of, whole = self._joined.trusted(rows)
-        else:
-            values, as_of, whole = self._joined.compared(self._hashes(keys, self._joined.fields))
+        found = None
+        if len(keys) > _FEW_KEYS and not self._foreign_writer:
+            found = self._trusted(self._joined, keys)
+        if found is None:
+            found = self._joined.compared(self._hashes(keys, self._joined.fields))
+        values, as_of, whole = found
         return with_the_others(Stored(values, as_of), keys, whole, self._row_by_row)
 
-    def _nobody_else_writes(self, joined: RedisJoinedRows, some: Sequence[bytes]) -> bool:
-        """Whether no writer was met yet that leaves joined rows behind, nor is in the hashes of ``some`` keys."""
-        if not self._foreign_writer and any(map(joined.is_behind, self._hashes(some, joined.fields))):
+    def _trusted(self, joined: RedisJoinedRows, keys: Sequence[bytes]) -> Joined | None:
+        """What joined rows alone hold, unless a writer is met that leaves some behind."""
+        some = keys[::_LOOKED_AT]
+        replies = self._replies_to(
+            self._commands(b"HMGET", some, joined.fields) + self._commands(b"HGET", keys, [JOINED_FIELD])
+        )
+        if any(map(joined.is_behind, replies[: len(some)])):
             self._foreign_writer = True
             _LOG.warning(
                 "Rows in the online store at %s:%s were written by a Feast that is not set up by "
                 "`features.store.open_store`; from now on every row is compared, which takes longer.",
                 self._address.host, self._address.port,
             )  # fmt: skip
-        return not self._foreign_writer
+            return None
+        return joined.trusted(replies[len(some) :])
 
     def _row_by_row(self, keys: Sequence[bytes]) -> Stored:
         """Of keys that have no joined row."""
@@ -107,17 +122,23 @@ class RedisValues:
         )
 
     def _hashes(self, keys: Sequence[bytes], fields: Sequence[bytes]) -> list[list[bytes | None]]:
+        """What the hashes of ``keys`` have in ``fields``."""
+        return self._replies_to(self._commands(b"HMGET", keys, fields))
+
+    def _commands(self, name: bytes, keys: Sequence[bytes], fields: Sequence[bytes]) -> list[bytes]:
         project = self._layout.project.encode()
         # Arrays of bulk strings (https://redis.io/docs/latest/develop/reference/protocol-spec/). Most of a command is
         # as it is in all the others.
-        begin, end = b"*%d\r\n%b" % (len(fields) + 2, _bulk(b"HMGET")), b"".join(map(_bulk, fields))
-        commands = b"".join([begin + _bulk(key + project) + end for key in keys])
+        begin, end = b"*%d\r\n%b" % (len(fields) + 2, _bulk(name)), b"".join(map(_bulk, fields))
+        return [begin + _bulk(key + project) + end for key in keys]
+
+    def _replies_to(self, commands: Sequence[bytes]) -> list[Any]:
         pool = self._client.connection_pool
         connection: Any = pool.get_connection()
         try:
             # As a pipeline of the client does it, at a third of its cost.
-            replies: list[list[bytes | None]] = connection.retry.call_with_retry(
-                lambda: _replies(connection, commands, len(keys)), lambda _error: connection.disconnect()
+            replies: list[Any] = connection.retry.call_with_retry(
+                lambda: _replies(connection, commands), lambda _error: connection.disconnect()
             )
         except BaseException:
             connection.disconnect()  # replies may be on their way that nobody reads
@@ -131,9 +152,9 @@ def _bulk(text: bytes) -> bytes:
     return b"$%d\r\n%b\r\n" % (len(text), text)
 
 
-def _replies(connection: Any, commands: bytes, count: int) -> list[list[bytes | None]]:
-    connection.send_packed_command([commands])
-    return [connection.read_response(disable_decoding=True) for _ in range(count)]
+def _replies(connection: Any, commands: Sequence[bytes]) -> list[Any]:
+    connection.send_packed_command([b"".join(commands)])
+    return [connection.read_response(disable_decoding=True) for _ in commands]
 
 
 def _redis_whole_row(row: bytes | None, instant: bytes | None, absent: bytes) -> bytes | None:
