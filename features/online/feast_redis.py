@@ -14,11 +14,13 @@ from features.online.redis_rows import JOINED_FIELD
 
 
 class JoinedRowsRedisOnlineStoreConfig(RedisOnlineStoreConfig):  # type: ignore[misc] # Feast brings no types
-    """As Feast's."""
+    """As Feast's, for one server and redis-py: what other clients write would leave joined rows behind."""
 
     type: Literal["features.online.feast_redis.JoinedRowsRedisOnlineStore"] = (
         "features.online.feast_redis.JoinedRowsRedisOnlineStore"
     )
+    redis_type: Literal["redis"] = "redis"
+    client: Literal["redis"] = "redis"
 
 
 class _Pipeline(Pipeline):
@@ -43,8 +45,10 @@ class JoinedRowsRedisOnlineStore(RedisOnlineStore):  # type: ignore[misc] # as a
 
     def _get_client(self, online_store_config: RedisOnlineStoreConfig) -> redis.Redis:
         if not self._client:
-            [server], parameters = self._parse_connection_string(online_store_config.connection_string)
-            self._client = _Client(**server, **parameters)
+            servers, parameters = self._parse_connection_string(online_store_config.connection_string)
+            if len(servers) != 1:
+                raise ValueError(f"The online store is one Redis server, as in 'host:6379,db=0', not {len(servers)}.")
+            self._client = _Client(**servers[0], **parameters)
         return self._client
 
     async def online_write_batch_async(

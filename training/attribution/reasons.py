@@ -21,8 +21,7 @@ _LEAST_WEIGHT: Final = 0.05
 _STEP: Final = 1e-6
 """Weights are compared in steps of this, so that the last bits of a sum decide no order."""
 
-
-Item = TypeVar("Item")
+_Item = TypeVar("_Item")
 
 
 class WeighedReason(TypedDict):
@@ -54,7 +53,7 @@ class Reasons:
         ]
         return self.by_row(told)
 
-    def by_row(self, items: Iterable[Item]) -> list[list[Item]]:
+    def by_row(self, items: Iterable[_Item]) -> list[list[_Item]]:
         """Items, one a reason, as lists, one a row."""
         rest = iter(items)
         return [list(islice(rest, count)) for count in self.counts]
