@@ -117,6 +117,12 @@ class Settings(BaseSettings):
         description="days from 0 to 3660: so old may a party's last score be that is given again, and said to be so, "
         "while the online store is away; 0 for never",
     )
+    job_result_days: float = Field(
+        30.0,
+        gt=0,
+        le=3_660,
+        description="days above 0, up to 3660: so long is a job's result kept after its end; then it is removed",
+    )
     max_body_bytes: int = Field(
         65_536, ge=1_024, le=104_857_600, description="a whole number from 1024 to 104857600: the largest request body"
     )

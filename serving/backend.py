@@ -10,6 +10,7 @@ from group.database import Checkpoints, migrate, open_database, reading
 from group.settings import Settings
 from serving.aside import Aside
 from serving.batch_scoring import BatchScoring
+from serving.jobs.expiry import ResultExpiry
 from serving.jobs.kept import unfinished_jobs
 from serving.jobs.launching import JobRunner
 from serving.models import Models
@@ -29,6 +30,7 @@ class Backend:
     checkpoints: Checkpoints
     aside: Aside
     jobs: JobRunner
+    expiry: ResultExpiry
     shadow: Shadow
     now: Callable[[], datetime]
 
@@ -38,6 +40,7 @@ class Backend:
         self.models.close()
         self.aside.close()
         self.jobs.close()
+        self.expiry.close()
         self.scoring.close()
         self.batches.close()
         self.checkpoints.close()
@@ -68,4 +71,5 @@ def open_backend(
     checkpoints = Checkpoints(engine)
     scoring = Scoring(settings, engine, checkpoints, now)
     batches = BatchScoring(engine, checkpoints, now)
-    return Backend(settings, engine, models, scoring, batches, checkpoints, Aside(), jobs, shadow, now)
+    expiry = ResultExpiry(settings, engine, now)
+    return Backend(settings, engine, models, scoring, batches, checkpoints, Aside(), jobs, expiry, shadow, now)

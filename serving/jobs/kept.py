@@ -110,6 +110,12 @@ def unfinished_jobs(connection: Connection) -> list[ScoreJob]:
     return [ScoreJob(*row) for row in connection.execute(rows)]
 
 
+def ends_of_jobs(connection: Connection, job_ids: Collection[str]) -> dict[str, datetime | None]:
+    """When each of these jobs ended, None where it has not; those that there are."""
+    found = select(score_jobs.c.job_id, score_jobs.c.ended_at).where(score_jobs.c.job_id.in_(sorted(job_ids)))
+    return {row.job_id: row.ended_at for row in connection.execute(found)}
+
+
 def count_unfinished(connection: Connection, caller: str) -> int:
     """How many jobs of a caller are queued or run."""
     counted = select(func.count()).where(score_jobs.c.caller == caller, score_jobs.c.state.in_(UNFINISHED))

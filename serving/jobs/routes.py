@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Collection
-from dataclasses import replace
+from dataclasses import asdict, replace
 from http import HTTPStatus
 from pathlib import Path as FilePath
 from typing import Annotated, Final
@@ -18,6 +18,7 @@ from serving.backend import Backend
 from serving.callers import allowed, backend_of, problems, require_company
 from serving.decisions import ID_PATTERN, new_decision_id
 from serving.formats import FORMATS, PARQUET
+from serving.jobs.expiry import result_until
 from serving.jobs.kept import (
     CANCELLED,
     DONE,
@@ -143,19 +144,23 @@ async def _received(request: Request, path: FilePath) -> str | None:
 @jobs.get("", summary="Jobs of the caller's companies", responses=problems())
 def listed(caller: Scorer, request: Request, cursor: Cursor = None, limit: Limit = 100) -> JobsReply:
     """The newest first."""
+    backend = backend_of(request)
     place = place_of(cursor, str)
-    with reading(backend_of(request).engine, caller.legal_entities) as connection:
+    with reading(backend.engine, caller.legal_entities) as connection:
         # One more than asked for tells whether there are more.
         found = jobs_of(connection, caller.legal_entities, limit + 1, str(place[0]) if place else None)
     shown = found[:limit]
     more = len(found) > limit
-    return JobsReply(jobs=[_told(job) for job in shown], next_cursor=cursor_after(shown[-1].job_id) if more else None)
+    return JobsReply(
+        jobs=[_told(backend, job) for job in shown], next_cursor=cursor_after(shown[-1].job_id) if more else None
+    )
 
 
 @jobs.get("/{job_id}", summary="How far a job is", responses=problems(HTTPStatus.NOT_FOUND))
 def job(job_id: JobId, caller: Scorer, request: Request) -> JobReply:
     """Queued, running with the rows done so far, done, failed with the reason, or cancelled."""
-    return _told(_looked_at(backend_of(request), job_id, caller.legal_entities))
+    backend = backend_of(request)
+    return _told(backend, _looked_at(backend, job_id, caller.legal_entities))
 
 
 @jobs.get(
@@ -176,7 +181,7 @@ async def watched(job_id: JobId, caller: Scorer, request: Request) -> StreamingR
         now, said = first, None
         while True:
             if now != said:
-                yield f"event: job\ndata: {_told(now).model_dump_json()}\n\n"
+                yield f"event: job\ndata: {_told(backend, now).model_dump_json()}\n\n"
                 said = now
             if now.state not in UNFINISHED:
                 return
@@ -198,7 +203,7 @@ def cancel(job_id: JobId, caller: Scorer, request: Request, idempotency_key: Ide
         found = _found(connection, job_id, caller.legal_entities)
         if change_job(connection, job_id, state=CANCELLED, ended_at=now):
             found = replace(found, state=CANCELLED, ended_at=now)
-        return Answer(HTTPStatus.OK, _told(found).model_dump_json())
+        return Answer(HTTPStatus.OK, _told(backend, found).model_dump_json())
 
     once = Once.of(caller.name, idempotency_key, f"cancel {job_id}", "")
     answer = carry_out(backend.engine, once, now, work)
@@ -212,13 +217,17 @@ def cancel(job_id: JobId, caller: Scorer, request: Request, idempotency_key: Ide
     response_class=FileResponse,
     responses={
         200: {"content": {PARQUET: {"schema": {"type": "string", "format": "binary"}}}},
-        **problems(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT),
+        **problems(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT, HTTPStatus.GONE),
     },
 )
 def result(job_id: JobId, caller: Scorer, request: Request) -> FileResponse:
-    """Parquet, an answer a row in the order of what was sent, once the job is done."""
+    """Parquet, an answer a row in the order of what was sent, once the job is done, until its ``result_until``."""
     backend = backend_of(request)
     found = _looked_at(backend, job_id, caller.legal_entities)
+    until = result_until(found, backend.settings)
+    if until is not None and until < backend.now():
+        detail = f"The job's result was kept until {until:%Y-%m-%d %H:%M} UTC; begin another job."
+        raise ApiError(HTTPStatus.GONE, "result_expired", detail)
     path = result_file(backend.settings.home, job_id)
     if found.state != DONE or not path.is_file():
         detail = f"The job is {found.state}; there is a result once it is done."
@@ -234,7 +243,7 @@ def _queued(backend: Backend, once: Once, job: ScoreJob) -> Answer:
             headers = {"Retry-After": "30"}
             raise ApiError(HTTPStatus.TOO_MANY_REQUESTS, "too_many_jobs", detail, headers=headers)
         keep_job(connection, job)
-        return Answer(HTTPStatus.ACCEPTED, _told(job).model_dump_json())
+        return Answer(HTTPStatus.ACCEPTED, _told(backend, job).model_dump_json())
 
     answer = carry_out(backend.engine, once, job.created_at, work)
     if not answer.again:
@@ -258,5 +267,5 @@ def _found(connection: Connection, job_id: str, companies: Collection[str]) -> S
     return found
 
 
-def _told(job: ScoreJob) -> JobReply:
-    return JobReply.model_validate(job, from_attributes=True)
+def _told(backend: Backend, job: ScoreJob) -> JobReply:
+    return JobReply.model_validate(asdict(job) | {"result_until": result_until(job, backend.settings)})

@@ -23,6 +23,7 @@ class JobReply(BaseModel):
     result_sha256: str | None = Field(description="of the result's file")
     created_at: datetime
     ended_at: datetime | None
+    result_until: datetime | None = Field(description="until when the result can be taken; null where there is none")
 
 
 class JobsReply(BaseModel):
