@@ -11,8 +11,9 @@ from typing import Any
 
 import httpx
 import polars as pl
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from features import Source
 from group.database import migrated
@@ -196,16 +197,26 @@ def _pre_credit(url: str, workspace: Workspace, signed_in: dict[str, str]) -> li
 
 
 def _tell_pre_credit(console: Console, decisions: list[dict[str, Any]]) -> None:
-    title = "pre-credit, by the example policy, over HTTP"
-    table = Table("company", "party", "product", "grade", "limit", "rate", "why not", title=title, title_justify="left")
-    table.columns[4].justify = "right"
+    table = _narrow_table("pre-credit, by the example policy, over HTTP", "grade", "offer, or why there is none")
     for one in decisions:
-        limit = f"{float(one['credit_limit']):,.0f}" if one["eligible"] else ""
-        rate = f"{one['rate_per_annum']:.1%}" if one["eligible"] else ""
-        why = "；".join(rule["zh"] for rule in one["rules"])
-        table.add_row(one["legal_entity"], one["party_id"], one["product"], one["grade"], limit, rate, why)
+        reasons = "；".join(rule["zh"] for rule in one["rules"])
+        table.add_row(
+            one["legal_entity"], one["party_id"], one["product"], one["grade"],
+            _offer(one) if one["eligible"] else reasons,
+        )  # fmt: skip
     console.print()
     console.print(table)
+
+
+def _narrow_table(title: str, *columns: str) -> Table:
+    """Columns of who is offered what, and others, that are whole where a terminal has 80 columns: ids get copied."""
+    whole = [Column(name, no_wrap=True) for name in ("company", "party", "product", *columns[:-1])]
+    folded = Column(columns[-1], overflow="fold")
+    return Table(*whole, folded, title=title, title_justify="left", box=SIMPLE_HEAD)
+
+
+def _offer(one: dict[str, Any]) -> str:
+    return f"{float(one['credit_limit']):,.0f} at {one['rate_per_annum']:.1%}"
 
 
 def _offers(url: str, listed: KeptWhitelist, signed_in: dict[str, str]) -> list[dict[str, Any]]:
@@ -222,12 +233,11 @@ def _offers(url: str, listed: KeptWhitelist, signed_in: dict[str, str]) -> list[
 
 def _tell_offers(console: Console, listed: KeptWhitelist, offers: list[dict[str, Any]]) -> None:
     title = f"whitelist {listed.name}, the first offers of each company, over HTTP"
-    table = Table("company", "party", "product", "limit", "rate", "channel", "why", title=title, title_justify="left")
-    table.columns[3].justify = "right"
+    table = _narrow_table(title, "channel", "offer, and why")
     for offer in offers:
         table.add_row(
-            offer["legal_entity"], offer["party_id"], offer["product"], f"{float(offer['credit_limit']):,.0f}",
-            f"{offer['rate_per_annum']:.1%}", offer["channel"], offer["reason_zh"],
+            offer["legal_entity"], offer["party_id"], offer["product"], offer["channel"],
+            f"{_offer(offer)}：{offer['reason_zh']}",
         )  # fmt: skip
     console.print()
     console.print(table)
