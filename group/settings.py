@@ -119,9 +119,9 @@ class Settings(BaseSettings):
     )
     job_result_days: float = Field(
         30.0,
-        gt=0,
+        ge=1,
         le=3_660,
-        description="days above 0, up to 3660: so long is a job's result kept after its end; then it is removed",
+        description="days from 1 to 3660: so long is a job's result kept after its end; then it is removed",
     )
     max_body_bytes: int = Field(
         65_536, ge=1_024, le=104_857_600, description="a whole number from 1024 to 104857600: the largest request body"

@@ -41,7 +41,13 @@ def remove_expired(home: Path, engine: Engine, before: datetime) -> int:
         with reading(engine) as connection:
             ends = ends_of_jobs(connection, some)
         for name in _expired(home, some, ends, before):
-            shutil.rmtree(job_folder(home, name), ignore_errors=True)
+            try:
+                shutil.rmtree(job_folder(home, name))
+            except FileNotFoundError:  # another worker was faster
+                continue
+            except OSError as error:
+                _LOG.warning("The expired files of job %s could not be removed: %s", name, type(error).__name__)
+                continue
             removed += 1
     return removed
 

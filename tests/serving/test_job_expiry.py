@@ -1,8 +1,8 @@
 """A job's files are removed some days after its end, and nobody is given what has expired."""
 
 import os
+import shutil
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -10,7 +10,7 @@ from typing import Final
 import pytest
 from sqlalchemy import Engine
 
-from group.database import migrate, open_database
+from group.database import open_database
 from group.settings import Settings
 from serving.decisions import new_decision_id
 from serving.jobs.expiry import remove_expired, result_until
@@ -21,14 +21,6 @@ NOW: Final = datetime.now(UTC)
 LONG_AGO: Final = NOW - timedelta(days=31)
 LATELY: Final = NOW - timedelta(days=29)
 MONTH_AGO: Final = NOW - timedelta(days=30)
-
-
-@pytest.fixture
-def engine(database_url: str) -> Iterator[Engine]:
-    engine = open_database(database_url)
-    migrate(engine)
-    yield engine
-    engine.dispose()
 
 
 def made(state: str, ended_at: datetime | None) -> ScoreJob:
@@ -71,6 +63,25 @@ def test_what_ended_long_ago_is_removed_and_all_else_stays(engine: Engine, tmp_p
     assert remove_expired(tmp_path, engine, MONTH_AGO) == len(gone)
     assert {path.name for path in jobs.iterdir()} == {*stays, "runner.log", "another folder"}
     assert remove_expired(tmp_path, engine, MONTH_AGO) == 0
+
+
+def test_what_cannot_be_removed_is_told_and_keeps_nothing_else(
+    engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    stuck, removable = (kept(engine, tmp_path, DONE, LONG_AGO) for _ in range(2))
+    remove = shutil.rmtree
+
+    def refused(path: Path) -> None:
+        if path.name == stuck:
+            raise PermissionError(path)
+        remove(path)
+
+    # Who runs the tests may be one whom no disk refuses.
+    monkeypatch.setattr(shutil, "rmtree", refused)
+    assert remove_expired(tmp_path, engine, MONTH_AGO) == 1
+    assert {path.name for path in (tmp_path / "jobs").iterdir()} == {stuck}
+    assert removable not in caplog.text
+    assert f"{stuck} could not be removed: PermissionError" in caplog.text
 
 
 def test_a_home_without_jobs_has_nothing_to_remove(engine: Engine, tmp_path: Path) -> None:

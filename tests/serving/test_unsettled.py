@@ -2,7 +2,6 @@
 
 import json
 import threading
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -10,7 +9,7 @@ import pytest
 from sqlalchemy import Engine, func, select
 
 from group.audit import AuditEvent, append
-from group.database import migrate, open_database, reading
+from group.database import reading
 from serving import unsettled
 from serving.decisions import SCORES_GIVEN, new_decision_id, row_id
 from serving.party_scores import PartyScore, keep_scores, scores
@@ -22,14 +21,6 @@ PARTIES = ("P1", "P11", "1", "11", "p1", "P%")
 """Ids that are part of each other, or alike to a careless comparison."""
 
 BEGAN = datetime(2026, 3, 1, tzinfo=UTC)
-
-
-@pytest.fixture
-def engine(database_url: str) -> Iterator[Engine]:
-    engine = open_database(database_url)
-    migrate(engine)
-    yield engine
-    engine.dispose()
 
 
 def given_in_batches(engine: Engine, parts: int, rows: int) -> list[PartyScore]:
