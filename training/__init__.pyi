@@ -23,6 +23,7 @@ from .distributed import ray_session as ray_session
 from .errors import ModelTampered as ModelTampered
 from .errors import NoChampion as NoChampion
 from .errors import NoEarlierChampion as NoEarlierChampion
+from .errors import NoReference as NoReference
 from .errors import PromotionRefused as PromotionRefused
 from .errors import RayUnavailable as RayUnavailable
 from .errors import RegistryUnavailable as RegistryUnavailable
@@ -41,6 +42,9 @@ from .model import MODEL_NAME as MODEL_NAME
 from .model import ScoringModel as ScoringModel
 from .model import scores_parties as scores_parties
 from .provenance import git_commit as git_commit
+from .reference import ColumnProfile as ColumnProfile
+from .reference import Reference as Reference
+from .reference import ReferenceRows as ReferenceRows
 from .registered import CHALLENGER as CHALLENGER
 from .registered import CHAMPION as CHAMPION
 from .registered import RegisteredModel as RegisteredModel
@@ -51,6 +55,7 @@ from .registry import challenger as challenger
 from .registry import champion as champion
 from .registry import latest_candidate as latest_candidate
 from .registry import model_version as model_version
+from .registry import reference_of as reference_of
 from .registry import report_page as report_page
 from .registry import versions as versions
 from .scale import grade_of as grade_of
@@ -70,6 +75,7 @@ __all__ = [
     "MODEL_NAME",
     "BoosterParameters",
     "Candidate",
+    "ColumnProfile",
     "CreditFrame",
     "Explainer",
     "LocalGrowth",
@@ -77,6 +83,7 @@ __all__ = [
     "ModelTampered",
     "NoChampion",
     "NoEarlierChampion",
+    "NoReference",
     "Origin",
     "Performance",
     "Pooled",
@@ -85,6 +92,8 @@ __all__ = [
     "RayUnavailable",
     "ReasonBook",
     "Reasons",
+    "Reference",
+    "ReferenceRows",
     "RegisteredModel",
     "RegistryUnavailable",
     "ScoringModel",
@@ -117,6 +126,7 @@ __all__ = [
     "model_version",
     "performance",
     "ray_session",
+    "reference_of",
     "register",
     "register_version",
     "report_page",

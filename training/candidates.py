@@ -10,6 +10,7 @@ from training.errors import NothingToScore
 from training.frames import matrix
 from training.growth import BoosterParameters, Grown, TrainingRows
 from training.model import ScoringModel
+from training.reference import ReferenceRows
 from training.scorecard import Scorecard, fit_scorecard
 from training.validation import Challenger, Rival, ScoredRows, Validation, performance, validate
 from training.validation.comparison import comparison
@@ -34,6 +35,7 @@ class Candidate:
         scorecard: the challenger, if one could be fitted.
         tags: what else the registry shows of the run.
         unseen: the training rows' keys with the ``raw_score`` of trees that never saw them, where the rows have keys.
+        reference: the frame that later rows are held against.
     """
 
     name: str
@@ -47,6 +49,7 @@ class Candidate:
     scorecard: Scorecard | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
     unseen: pl.DataFrame | None = None
+    reference: ReferenceRows | None = None
 
 
 @dataclass(frozen=True)

@@ -36,6 +36,7 @@ from training.growth import BoosterParameters, Grown, Growth, TrainingRows, grow
 from training.inputs import numbers
 from training.model import MODEL_NAME, ScoringModel
 from training.provenance import git_commit, texts_sha256
+from training.reference import reference_rows
 from training.validation import ScoredRows
 from training.validation.report import ModelCard
 
@@ -174,6 +175,12 @@ def judged_candidate(
             "test_instants": ", ".join(f"{instant:%Y-%m-%d}" for instant in frame.split.test_instants),
         },
         unseen=train.select(*key[:3], raw_score=pl.Series(grown.unseen)),
+        reference=reference_rows(
+            pl.concat([train, test]),
+            frame.features,
+            "defaulted",
+            np.concatenate([grown.model.calibration.probability(grown.unseen), tested.probability]),
+        ),
     )
 
 

@@ -23,6 +23,10 @@ class NoChampion(TrainingError, Unavailable):
     """The registry has no model that may be served."""
 
 
+class NoReference(TrainingError, Unavailable):
+    """A model without the frame that its later rows are held against."""
+
+
 class ModelTampered(TrainingError):
     """A stored model is not the one that was registered: a hash differs."""
 

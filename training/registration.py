@@ -17,10 +17,13 @@ from training.candidates import Candidate
 from training.inputs import Kind
 from training.model import ScoringModel
 from training.provenance import git_commit, texts_sha256
+from training.reference import ReferenceRows, write_reference
 from training.registered import (
     BOOSTER_FILE,
     CANDIDATE,
     PARAMETERS_FILE,
+    REFERENCE_FOLDER,
+    REFERENCE_SHA256_TAG,
     REPORT_FILE,
     REPORT_PAGE_FILE,
     REPORT_SHA256_TAG,
@@ -58,6 +61,7 @@ class Registration:
         pictures: by name.
         files: other texts by path.
         tags: what else the registry shows of the run.
+        reference: the frame that later rows are held against, if there is one.
     """
 
     card: ModelCard
@@ -73,6 +77,7 @@ class Registration:
     pictures: Mapping[str, Picture]
     files: Mapping[str, str] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
+    reference: ReferenceRows | None = None
 
 
 def register(candidate: Candidate, settings: Settings, *, source: str) -> RegisteredModel:
@@ -103,6 +108,7 @@ def register(candidate: Candidate, settings: Settings, *, source: str) -> Regist
             pictures=candidate.pictures,
             files={"validation/scorecard.csv": scorecard.table.to_csv(index=False)} if scorecard else {},
             tags=candidate.tags,
+            reference=candidate.reference,
         ),
         settings,
         source=source,
@@ -139,6 +145,8 @@ def register_version(wanted: Registration, settings: Settings, *, source: str) -
             "task": card.task,
             "limits_met": str(wanted.limits_met).lower(),
         }
+        if wanted.reference is not None:
+            tags[REFERENCE_SHA256_TAG] = _log_reference(wanted.reference)
         for tag, value in tags.items():
             client.set_model_version_tag(name, logged, tag, value)
         client.set_registered_model_alias(name, CANDIDATE, logged)
@@ -150,6 +158,13 @@ def _log_pictures(pictures: Mapping[str, Picture]) -> None:
         for title, picture in pictures.items():
             (Path(folder) / f"{title}.png").write_bytes(picture.png)
         mlflow.log_artifacts(folder, "plots")
+
+
+def _log_reference(reference: ReferenceRows) -> str:
+    with tempfile.TemporaryDirectory() as folder:
+        digest = write_reference(Path(folder), reference)
+        mlflow.log_artifacts(folder, REFERENCE_FOLDER)
+    return digest
 
 
 def _log_model(wanted: Registration) -> str:

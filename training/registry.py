@@ -19,9 +19,10 @@ from mlflow.exceptions import MlflowException
 
 from group.libraries import hushed
 from group.settings import Settings
-from training.errors import ModelTampered, NoChampion, RegistryUnavailable
+from training.errors import ModelTampered, NoChampion, NoReference, RegistryUnavailable
 from training.model import MODEL_NAME
 from training.provenance import texts_sha256
+from training.reference import REFERENCE_FILES, Reference, folder_sha256, read_reference
 from training.registered import (
     APPROVED_BY_TAG,
     BOOSTER_FILE,
@@ -30,6 +31,8 @@ from training.registered import (
     CHALLENGER_SHARE_TAG,
     CHAMPION,
     PARAMETERS_FILE,
+    REFERENCE_FOLDER,
+    REFERENCE_SHA256_TAG,
     REPORT_FILE,
     REPORT_PAGE_FILE,
     REPORT_SHA256_TAG,
@@ -115,6 +118,38 @@ def report_page(registered: RegisteredModel, settings: Settings) -> str:
     with registry_client(settings) as client:
         entry = client.get_model_version(registered.name, registered.version)
         return str(mlflow.artifacts.load_text(f"runs:/{entry.run_id}/{REPORT_PAGE_FILE}"))
+
+
+def reference_of(registered: RegisteredModel, settings: Settings, folder: Path) -> Reference:
+    """The frame that a version was trained on, as it was registered; ``folder`` keeps a copy of it for the next time.
+
+    Raises:
+        NoReference: the version was registered before references were kept, or is of amounts.
+        ModelTampered: the reference was changed since.
+        RegistryUnavailable: MLflow does not answer.
+    """
+    with registry_client(settings) as client:
+        entry = client.get_model_version(registered.name, registered.version)
+        wanted = entry.tags.get(REFERENCE_SHA256_TAG)
+        if wanted is None:
+            raise NoReference(
+                f"Version {entry.version} of '{entry.name}' has no reference frame in the registry: it was trained "
+                "before they were kept, or gives amounts. Train again to have it watched."
+            )
+        if not all((folder / name).is_file() for name in REFERENCE_FILES) or folder_sha256(folder) != wanted:
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=folder) as arriving:
+                uri = f"runs:/{entry.run_id}/{REFERENCE_FOLDER}"
+                stored = Path(mlflow.artifacts.download_artifacts(uri, dst_path=arriving))
+                for name in REFERENCE_FILES:
+                    (stored / name).replace(folder / name)
+    found = read_reference(folder)
+    if found.sha256 != wanted:
+        raise ModelTampered(
+            f"The reference frame of version {registered.version} of '{registered.name}' was changed after it was "
+            "registered. Train again."
+        )
+    return found
 
 
 def versions(settings: Settings, name: str | None = None) -> list[VersionRow]:

@@ -16,6 +16,7 @@ from training.growth import BoosterParameters, Growth, TrainingRows, grown_model
 from training.inputs import numbers
 from training.model import ScoringModel
 from training.provenance import git_commit, texts_sha256
+from training.reference import reference_rows
 from training.uplift import UpliftFrame
 from training.validation import ScoredRows
 from training.validation.report import ModelCard
@@ -85,6 +86,12 @@ def train_response_candidate(
         test=test.select(*_KEYS, "took_up", probability=pl.Series(tested.probability)),
         scorecard=judged.scorecard,
         tags={"split": "out_of_time"},
+        reference=reference_rows(
+            pl.concat([train.with_columns(fold=pl.lit("train")), test.with_columns(fold=pl.lit("test"))]),
+            frame.features,
+            "took_up",
+            np.concatenate([grown.model.calibration.probability(grown.unseen), tested.probability]),
+        ),
     )
 
 

@@ -15,6 +15,7 @@ from training.errors import UnusableTable
 from training.growth import BoosterParameters, Grown, Growth, TrainingRows, grown_model
 from training.model import OWN_NAMES, ScoringModel, scores_parties
 from training.provenance import git_commit, texts_sha256
+from training.reference import PROBABILITY, ReferenceRows
 from training.table.frame import TableFrame
 from training.table.request import TableRequest
 from training.validation import Rival, ScoredRows
@@ -115,6 +116,7 @@ def train_table_candidate(
         test=test,
         scorecard=judged.scorecard,
         tags={"split": frame.split, "target": request.target},
+        reference=_reference(frame, grown, tested.probability),
     )
 
 
@@ -154,6 +156,31 @@ def _example(frame: TableFrame, model: ScoringModel) -> pd.DataFrame:
         else:
             shown[column] = rows[column].astype(str)
     return pd.DataFrame(shown)
+
+
+def _reference(frame: TableFrame, grown: Grown, tested: npt.NDArray[np.float64]) -> ReferenceRows:
+    probability = np.empty(len(frame.labels))
+    probability[~frame.test] = grown.model.calibration.probability(grown.unseen)
+    probability[frame.test] = tested
+    rows = pl.DataFrame(
+        {
+            "fold": np.where(frame.test, "test", "train"),
+            "outcome": frame.labels,
+            PROBABILITY: probability,
+            **{name: groups for name, groups in frame.protected.items() if len(groups)},
+        }
+    )
+    numbers = {given.name: place for place, given in enumerate(grown.model.inputs) if given.kind == "number"}
+    features = [
+        pl.Series(name, frame.rows[:, numbers[name]]).fill_nan(None) if name in numbers else _as_given(frame, name)
+        for name in grown.model.read_columns
+    ]
+    return ReferenceRows(rows, pl.DataFrame(features))
+
+
+def _as_given(frame: TableFrame, name: str) -> pl.Series:
+    column = frame.named[name]
+    return column.cast(pl.Float64 if column.dtype.is_numeric() else pl.String)
 
 
 def _card(

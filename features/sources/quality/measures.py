@@ -7,10 +7,10 @@ import numpy.typing as npt
 from scipy.stats import rankdata
 from sklearn.metrics import roc_auc_score
 
+from features.bins import BINS, bin_counts, bin_edges, bin_places, stability_index
+
 Vector = npt.NDArray[np.float64]
 Matrix = npt.NDArray[np.float64]
-
-BINS: Final = 10
 
 _NO_SPREAD: Final = 1e-12
 
@@ -26,9 +26,8 @@ def population_stability_index(reference: Vector, current: Vector, bins: int = B
     present = reference[~np.isnan(reference)]
     if not len(present):
         return 0.0 if np.isnan(current).all() else float("inf")
-    edges = _edges(present, bins)
-    r, c = (_bin_shares(values, edges) for values in (reference, current))
-    return float(np.sum((c - r) * np.log(c / r)))
+    edges = bin_edges(present, bins)
+    return stability_index(bin_counts(reference, edges), bin_counts(current, edges))
 
 
 def largest_psi(values: Vector, periods: npt.NDArray[np.int64], reference: int, bins: int = BINS) -> float:
@@ -43,13 +42,12 @@ def largest_psi(values: Vector, periods: npt.NDArray[np.int64], reference: int, 
         return 0.0
     if not len(present):
         return 0.0 if np.isnan(values[~before]).all() else float("inf")
-    edges = _edges(present, bins)
+    edges = bin_edges(present, bins)
     width = len(edges) + 2
     # Each row is put into its bin once, whatever its period.
-    rows = np.bincount(periods * width + _places(values, edges), minlength=count * width).reshape(count, width)
-    r = _shares(rows[:reference].sum(axis=0))
-    later = [_shares(counts) for counts in rows[reference:] if counts.sum()]
-    return max((float(np.sum((c - r) * np.log(c / r))) for c in later), default=0.0)
+    rows = np.bincount(periods * width + bin_places(values, edges), minlength=count * width).reshape(count, width)
+    first = rows[:reference].sum(axis=0)
+    return max((stability_index(first, counts) for counts in rows[reference:] if counts.sum()), default=0.0)
 
 
 def information_value(values: Vector, labels: Vector, bins: int = BINS) -> float:
@@ -64,8 +62,8 @@ def information_value(values: Vector, labels: Vector, bins: int = BINS) -> float
     bad = labels > 0
     if not len(present) or bad.all() or not bad.any():
         return 0.0
-    edges = _edges(present, bins)
-    good_rows, bad_rows = (_bin_counts(values[chosen], edges) for chosen in (~bad, bad))
+    edges = bin_edges(present, bins)
+    good_rows, bad_rows = (bin_counts(values[chosen], edges) for chosen in (~bad, bad))
     filled = good_rows + bad_rows > 0
     g, b = (np.maximum(rows[filled], 0.5) / rows.sum() for rows in (good_rows, bad_rows))
     return float(np.sum((g - b) * np.log(g / b)))
@@ -122,27 +120,3 @@ def _ranks(columns: Matrix) -> tuple[Matrix, Matrix]:
         present = there[:, place]
         ranks[present, place] = rankdata(columns[present, place]) / max(present.sum(), 1) - 0.5
     return ranks, there.astype(np.float64)
-
-
-def _edges(present: Vector, bins: int) -> Vector:
-    # A value equal to an edge belongs to the bin above it, so that a frequent value is a bin and not half of two.
-    return np.unique(np.quantile(present, np.linspace(0, 1, bins + 1)[1:-1], method="higher"))
-
-
-def _bin_shares(values: Vector, edges: Vector) -> Vector:
-    return _shares(_bin_counts(values, edges))
-
-
-def _shares(counts: Vector) -> Vector:
-    return np.asarray(np.maximum(counts, 0.5) / counts.sum())
-
-
-def _bin_counts(values: Vector, edges: Vector) -> Vector:
-    return np.bincount(_places(values, edges), minlength=len(edges) + 2).astype(np.float64)
-
-
-def _places(values: Vector, edges: Vector) -> npt.NDArray[np.int64]:
-    """The bin of each row; the last one holds those without a value."""
-    missing = np.isnan(values)
-    found = np.searchsorted(edges, np.where(missing, 0, values), side="right")
-    return np.where(missing, len(edges) + 1, found)
