@@ -202,6 +202,17 @@ def find(connection: Connection, legal_entity: str, subject: str) -> list[AuditR
     return [_record(row) for row in rows]
 
 
+def records_after(connection: Connection, legal_entity: str, sequence: int, most: int) -> list[AuditRecord]:
+    """At most so many records of one company's chain, those after a place in it, oldest first."""
+    rows = connection.execute(
+        select(audit_log)
+        .where(audit_log.c.legal_entity == legal_entity, audit_log.c.sequence > sequence)
+        .order_by(audit_log.c.sequence)
+        .limit(most)
+    )
+    return [_record(row) for row in rows]
+
+
 def verify(engine: Engine, legal_entity: str | None = None) -> ChainBreak | None:
     """The first altered, missing or reordered record of one company's chain, or of all; None if all are whole."""
     # One transaction, so that the heads and the records are those of one instant.

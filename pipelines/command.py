@@ -15,6 +15,7 @@ from pipelines.access_desk import access_app
 from pipelines.feature_desk import features_app
 from pipelines.identity_desk import identity_app
 from pipelines.model_desk import models_app
+from pipelines.monitoring_desk import monitoring_app
 from pipelines.precredit_desk import precredit_app
 from pipelines.quality_desk import sources_app
 from pipelines.terminal import console, reporter, starting, working
@@ -141,6 +142,7 @@ app.add_typer(models_app, name="models")
 app.add_typer(access_app, name="access")
 app.add_typer(whitelist_app, name="whitelist")
 app.add_typer(precredit_app, name="pre-credit")
+app.add_typer(monitoring_app, name="monitor")
 
 
 @app.command("export")

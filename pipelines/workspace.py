@@ -94,6 +94,16 @@ class Workspace:
         return self.training / "unseen.parquet"
 
     @property
+    def monitoring(self) -> Path:
+        """Scored rows, copies of references, Evidently's workspace."""
+        return self.home / "monitoring"
+
+    @property
+    def scored(self) -> Path:
+        """Scored rows as monitoring reads them."""
+        return self.monitoring / "scored"
+
+    @property
     def reports(self) -> Path:
         """Reports as HTML."""
         return self.home / "reports"

@@ -55,18 +55,29 @@ class Sizes:
 
 @dataclass(frozen=True, slots=True)
 class ColumnCounts:
-    """A column's rows by segment and bin, as its profile has bins, and how many lie outside the range of training."""
+    """A column's rows by segment and bin, as its profile has bins, and how many lie outside the range of training.
+
+    ``far`` counts those of the latter that lie farther outside than the range is wide.
+    """
 
     bins: dict[Segment, Integers]
     outside: dict[Segment, int]
+    far: dict[Segment, int]
 
 
 class CountedRows:
-    """Rows of a view of a DuckDB connection: references or scored rows."""
+    """Rows of a view of a DuckDB connection: references or scored rows.
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, view: str) -> None:
+    What was counted is remembered; with ``remember_values``, values in order too, for a reference that many periods are
+    held against.
+    """
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, view: str, *, remember_values: bool = False) -> None:
         self._connection = connection
         self._view = view
+        self._remember_values = remember_values
+        self._counts: dict[str, ColumnCounts] = {}
+        self._values: dict[str, Vector] = {}
         described = connection.execute(f'DESCRIBE "{view}"').fetchall()
         self.columns = frozenset(str(row[0]) for row in described)
 
@@ -92,11 +103,18 @@ class CountedRows:
 
     def counts(self, profile: ColumnProfile) -> ColumnCounts:
         """Rows of a column by bin."""
+        if profile.name not in self._counts:
+            self._counts[profile.name] = self._counted(profile)
+        return self._counts[profile.name]
+
+    def _counted(self, profile: ColumnProfile) -> ColumnCounts:
         rows = self._run(
             f"""
-            SELECT {", ".join(DIMENSIONS)}, bin, count(*) AS rows, count(*) FILTER (WHERE outside) AS outside
+            SELECT {", ".join(DIMENSIONS)}, bin, count(*) AS rows,
+                   count(*) FILTER (WHERE outside) AS outside, count(*) FILTER (WHERE far) AS far
             FROM (
-                SELECT {", ".join(DIMENSIONS)}, {_bin(profile)} AS bin, {_outside(profile)} AS outside
+                SELECT {", ".join(DIMENSIONS)}, {_bin(profile)} AS bin,
+                       {_outside(profile, 0.0)} AS outside, {_outside(profile, 1.0)} AS far
                 FROM ({self._with_dimensions(profile.name)})
             )
             GROUP BY ALL
@@ -105,16 +123,20 @@ class CountedRows:
         ).fetchall()
         bins: dict[Segment, Integers] = {}
         outside: dict[Segment, int] = {}
-        for *values, place, count, beyond in rows:
+        far: dict[Segment, int] = {}
+        for *values, place, count, beyond, far_beyond in rows:
             for segment in (EVERYTHING, *map(Segment, DIMENSIONS, values)):
                 if segment.value or not segment.dimension:
                     into = bins.setdefault(segment, np.zeros(len(profile.counts), np.int64))
                     into[place] += count
                     outside[segment] = outside.get(segment, 0) + beyond
-        return ColumnCounts(bins, outside)
+                    far[segment] = far.get(segment, 0) + far_beyond
+        return ColumnCounts(bins, outside, far)
 
     def sorted_values(self, column: str) -> Vector:
         """All values of a number column, ascending, without those that are missing."""
+        if column in self._values:
+            return self._values[column]
         found = self._run(
             f"""
             SELECT value FROM (SELECT {_quoted(column)}::DOUBLE AS value FROM "{self._view}")
@@ -123,6 +145,8 @@ class CountedRows:
         ).fetchnumpy()["value"]
         values = np.ascontiguousarray(np.ma.getdata(found), np.float64)
         values.sort()
+        if self._remember_values:
+            self._values[column] = values
         return values
 
     def texts(self, column: str) -> dict[str, int]:
@@ -152,20 +176,25 @@ def _quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
+def _double(value: float) -> str:
+    # As a text: a number in SQL is a decimal first, and may come out as the double beside it.
+    return f"'{value!r}'::DOUBLE"
+
+
 def _bin(profile: ColumnProfile) -> str:
     last = len(profile.counts) - 1
     if profile.kind == "category":
         return f"""CASE
             WHEN value IS NULL THEN {last}
             ELSE coalesce(list_position(?::VARCHAR[], value) - 1, {last - 1}) END"""
-    below = " ".join(f"WHEN value < {edge!r}::DOUBLE THEN {place}" for place, edge in enumerate(profile.edges))
+    below = " ".join(f"WHEN value < {_double(edge)} THEN {place}" for place, edge in enumerate(profile.edges))
     return f"CASE WHEN value IS NULL OR isnan(value) THEN {last} {below} ELSE {last - 1} END"
 
 
-def _outside(profile: ColumnProfile) -> str:
-    if profile.kind == "category" or profile.lowest is None:
+def _outside(profile: ColumnProfile, widths: float) -> str:
+    """Whether a value lies farther outside the range of training than so many times its width."""
+    if profile.kind == "category" or profile.lowest is None or profile.highest is None:
         return "false"
-    return (
-        f"value IS NOT NULL AND NOT isnan(value) "
-        f"AND (value < {profile.lowest!r}::DOUBLE OR value > {profile.highest!r}::DOUBLE)"
-    )
+    room = widths * (profile.highest - profile.lowest)
+    low, high = profile.lowest - room, profile.highest + room
+    return f"value IS NOT NULL AND NOT isnan(value) AND (value < {_double(low)} OR value > {_double(high)})"

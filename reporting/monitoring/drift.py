@@ -50,6 +50,7 @@ class ColumnDrift:
         missing_share: of rows without a value.
         reference_missing_share: at training.
         outside_share: of rows beyond the lowest and highest value of training.
+        far_share: of rows that lie farther beyond them than they lie apart.
         unseen_share: of rows with a code or text that training never had.
     """
 
@@ -66,6 +67,7 @@ class ColumnDrift:
     missing_share: float
     reference_missing_share: float
     outside_share: float
+    far_share: float
     unseen_share: float
 
 
@@ -190,6 +192,7 @@ def _drift(
         missing_share=float(after[-1] / current.rows),
         reference_missing_share=float(before[-1] / reference.rows),
         outside_share=now.outside[segment] / current.rows,
+        far_share=now.far[segment] / current.rows,
         unseen_share=unseen_share if segment == EVERYTHING else 0.0,
     )
 

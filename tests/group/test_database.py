@@ -27,6 +27,8 @@ from group.database import (
     open_database,
     require_current,
 )
+from reporting.monitoring import cases
+from reporting.monitoring import kept as monitored
 from serving import once, party_scores, score_history, shadow, unsettled
 from serving.jobs import kept as jobs
 from training.whitelist import do_not_contact, kept
@@ -47,6 +49,8 @@ def test_migrations_make_the_tables_that_the_code_declares(database_url: str) ->
             party_scores.scores,
             unsettled.unsettled_scores,
             jobs.score_jobs,
+            monitored.monitor_periods,
+            cases.monitor_cases,
             shadow.shadow_scores,
             offers.precredit_offers,
             releases.precredit_policies,

@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import ks_2samp, wasserstein_distance
+from scipy.stats import chi2_contingency, ks_2samp, wasserstein_distance
 
 from features.bins import bin_counts, stability_index
 from features.connection import bounded_connection
@@ -27,6 +27,7 @@ from training import ColumnProfile
 from training.reference import FEATURE, PROBABILITY, column_profile
 
 _INCOME, _LATE, _JOB, _ROOMS = (f"{FEATURE}{name}" for name in ("income", "late", "job", "rooms"))
+_COUNTS = st.lists(st.integers(0, 500), min_size=4, max_size=4).filter(lambda counts: min(counts[:2]) > 0)
 _SAMPLE = st.lists(st.floats(-1e6, 1e6).map(lambda value: round(value, 1)), min_size=1, max_size=40)
 
 
@@ -106,6 +107,14 @@ def test_without_a_shift_the_index_is_what_chance_makes_of_it_in_the_mean() -> N
     assert np.mean(np.array(found) < 0.05) == pytest.approx(0.05, abs=0.03)
 
 
+@given(before=_COUNTS, after=_COUNTS)
+@settings(deadline=None)
+def test_the_probability_of_counts_is_scipys(before: list[int], after: list[int]) -> None:
+    found = counts_p_value(np.array(before), np.array(after), 1.0, 1.0)
+    table = np.array([before, after])
+    assert found == pytest.approx(chi2_contingency(table[:, table.sum(axis=0) > 0], correction=False).pvalue, rel=1e-9)
+
+
 def test_half_as_many_independent_rows_are_half_the_evidence() -> None:
     before, after = np.array([900, 100]), np.array([850, 150])
     assert counts_p_value(before, after, 0.5, 0.5) == pytest.approx(counts_p_value(before // 2, after // 2, 1.0, 1.0))
@@ -129,6 +138,11 @@ def test_rows_are_counted_in_the_bins_that_numpy_puts_them_into(tmp_path: Path) 
                 assert found.bins[segment].tolist() == expected_counts.tolist()
                 beyond = (values < profile.lowest) | (values > profile.highest)
                 assert found.outside[segment] == beyond.sum()
+                assert profile.lowest is not None
+                assert profile.highest is not None
+                width = profile.highest - profile.lowest
+                far = (values < profile.lowest - width) | (values > profile.highest + width)
+                assert found.far[segment] == far.sum()
         sizes = counted.sizes()
     assert sizes[EVERYTHING].rows == 3_000
     assert sizes[EVERYTHING].parties == after["party_id"].n_unique()

@@ -1,0 +1,269 @@
+"""What monitoring keeps in the database: periods and their figures, findings, alarms. Tables for SQL."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import BigInteger, Boolean, Column, Connection, Date, Float, String, Table, Text, delete, insert, select
+
+from group.database import UtcDateTime, metadata
+from reporting.monitoring.alarms import Alarm, JudgedPeriod
+from reporting.monitoring.drift import DataDrift
+from reporting.monitoring.findings import Finding
+from reporting.monitoring.periods import Period, PeriodKind
+from reporting.monitoring.scored import WatchedModel
+from training.reference import FEATURE
+
+
+def _key() -> tuple[Column[Any], ...]:
+    return (
+        Column("model", String(80), primary_key=True),
+        Column("version", String(32), primary_key=True),
+        Column("period", String(8), primary_key=True),
+        Column("begins", Date, primary_key=True),
+    )
+
+
+monitor_periods: Final = Table(
+    "monitor_periods",
+    metadata,
+    *_key(),
+    Column("ends", Date, nullable=False),
+    Column("rows", BigInteger, nullable=False),
+    Column("parties", BigInteger, nullable=False),
+    Column("judged", Boolean, nullable=False),
+    Column("notes", Text, nullable=False),
+    Column("findings", Text, nullable=False),
+    Column("reference_sha256", String(64)),
+    Column("data_sha256", String(64), nullable=False),
+    Column("thresholds_sha256", String(64), nullable=False),
+    Column("code", String(64), nullable=False),
+    Column("made_at", UtcDateTime, nullable=False),
+)
+
+monitor_columns: Final = Table(
+    "monitor_columns",
+    metadata,
+    *_key(),
+    Column("segment", String(80), primary_key=True),
+    Column("subject", String(200), primary_key=True),
+    Column("rows", BigInteger, nullable=False),
+    Column("parties", BigInteger, nullable=False),
+    Column("stability_index", Float, nullable=False),
+    Column("excess", Float, nullable=False),
+    Column("jensen_shannon", Float, nullable=False),
+    Column("p_value", Float, nullable=False),
+    Column("wasserstein", Float),
+    Column("ks", Float),
+    Column("ks_p_value", Float),
+    Column("mean", Float),
+    Column("missing_share", Float, nullable=False),
+    Column("outside_share", Float, nullable=False),
+    Column("unseen_share", Float, nullable=False),
+)
+
+monitor_alarms: Final = Table(
+    "monitor_alarms",
+    metadata,
+    *_key(),
+    Column("kind", String(32), primary_key=True),
+    Column("last", Date, nullable=False),
+    Column("ended", Date),
+    Column("level", String(8), nullable=False),
+    Column("suggestion", String(16), nullable=False),
+    Column("findings", Text, nullable=False),
+    Column("case_id", String(36)),
+)
+
+_ALL: Final = (monitor_periods, monitor_columns, monitor_alarms)
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A line of the report that is no figure: what could not be looked at, or what was strange."""
+
+    code: str
+    en: str
+    zh: str
+
+
+@dataclass(frozen=True, slots=True)
+class MonitoredPeriod:
+    """What was seen of one version of a model in one period, and from what.
+
+    Attributes:
+        model: which.
+        period: when.
+        rows: scores.
+        parties: whose; rows of no party count each.
+        judged: whether there were enough of them, and a reference.
+        notes: lines of the report.
+        findings: what is beyond thresholds.
+        reference_sha256: of what the rows were held against; None where there was none.
+        data_sha256: of the files that the rows lie in.
+        thresholds_sha256: of the file of thresholds.
+        code: the commit that computed it.
+        made_at: when.
+    """
+
+    model: WatchedModel
+    period: Period
+    rows: int
+    parties: int
+    judged: bool
+    notes: tuple[Note, ...]
+    findings: tuple[Finding, ...]
+    reference_sha256: str | None
+    data_sha256: str
+    thresholds_sha256: str
+    code: str
+    made_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class KeptAlarm:
+    """An alarm, the model and kind of period that it is of, and the case that it opened or belongs to."""
+
+    model: WatchedModel
+    period: PeriodKind
+    alarm: Alarm
+    case_id: str | None
+
+
+def keep_period(connection: Connection, monitored: MonitoredPeriod, drift: DataDrift | None) -> None:
+    """Keep a period's figures in place of those that it had before."""
+    own = _named(monitored.model, monitored.period.kind) | {"begins": monitored.period.begins}
+    for table in (monitor_periods, monitor_columns):
+        connection.execute(delete(table).where(*(table.c[name] == value for name, value in own.items())))
+    values = {
+        "ends": monitored.period.ends,
+        "notes": _json([asdict(note) for note in monitored.notes]),
+        "findings": _json([asdict(finding) for finding in monitored.findings]),
+        **{name: getattr(monitored, name) for name in _PLAIN},
+    }
+    connection.execute(insert(monitor_periods), own | values)
+    rows = _column_rows(drift) if drift is not None else []
+    if rows:
+        connection.execute(insert(monitor_columns), [own | row for row in rows])
+
+
+_PLAIN: Final = (
+    "rows", "parties", "judged", "reference_sha256", "data_sha256", "thresholds_sha256", "code", "made_at",
+)  # fmt: skip
+
+
+def kept_periods(connection: Connection, model: WatchedModel, kind: PeriodKind) -> list[MonitoredPeriod]:
+    """A version's periods of a kind, the oldest first."""
+    own = _named(model, kind)
+    rows = connection.execute(
+        select(monitor_periods)
+        .where(*(monitor_periods.c[name] == value for name, value in own.items()))
+        .order_by(monitor_periods.c.begins)
+    )
+    return [
+        MonitoredPeriod(
+            model=model,
+            period=Period(row.begins, row.ends, kind),
+            notes=tuple(Note(**note) for note in json.loads(row.notes)),
+            findings=_findings(row.findings),
+            **{name: getattr(row, name) for name in _PLAIN},
+        )
+        for row in rows
+    ]
+
+
+def judged_periods(periods: Sequence[MonitoredPeriod]) -> list[JudgedPeriod]:
+    """What alarms follow from."""
+    return [JudgedPeriod(one.period.begins, one.judged, one.findings) for one in periods]
+
+
+def keep_alarms(
+    connection: Connection, model: WatchedModel, kind: PeriodKind, alarms: Sequence[Alarm]
+) -> list[KeptAlarm]:
+    """Keep a version's alarms of a kind of period in place of those it had; each keeps the case that it had."""
+    own = _named(model, kind)
+    cases = {(kept.alarm.kind, kept.alarm.begins): kept.case_id for kept in kept_alarms(connection, model, kind)}
+    connection.execute(delete(monitor_alarms).where(*(monitor_alarms.c[name] == value for name, value in own.items())))
+    kept = [KeptAlarm(model, kind, alarm, cases.get((alarm.kind, alarm.begins))) for alarm in alarms]
+    if kept:
+        connection.execute(insert(monitor_alarms), [own | _alarm_row(one) for one in kept])
+    return kept
+
+
+def kept_alarms(
+    connection: Connection, model: WatchedModel | None = None, kind: PeriodKind | None = None
+) -> list[KeptAlarm]:
+    """Alarms, of one version and kind of period if these are given, in the order in which they were raised."""
+    wanted = {"model": model and model.name, "version": model and model.version, "period": kind}
+    chosen = [monitor_alarms.c[name] == value for name, value in wanted.items() if value is not None]
+    columns = monitor_alarms.c
+    order = (columns.begins, columns.model, columns.version, columns.period, columns.kind)
+    return [
+        KeptAlarm(
+            WatchedModel(row.model, row.version),
+            row.period,
+            Alarm(row.kind, row.begins, row.last, row.ended, row.level, _findings(row.findings), row.suggestion),
+            row.case_id,
+        )
+        for row in connection.execute(select(monitor_alarms).where(*chosen).order_by(*order))
+    ]
+
+
+def name_case(connection: Connection, kept: KeptAlarm, case_id: str) -> None:
+    """Say which case an alarm belongs to."""
+    own = _named(kept.model, kept.period) | {"begins": kept.alarm.begins, "kind": kept.alarm.kind}
+    connection.execute(
+        monitor_alarms.update()
+        .where(*(monitor_alarms.c[name] == value for name, value in own.items()))
+        .values(case_id=case_id)
+    )
+
+
+def _named(model: WatchedModel, kind: PeriodKind) -> dict[str, str]:
+    return {"model": model.name, "version": model.version, "period": kind}
+
+
+def _column_rows(drift: DataDrift) -> list[dict[str, Any]]:
+    rows = []
+    for one in drift.columns:
+        shape = drift.shapes[one.column] if not one.segment.dimension else None
+        rows.append(
+            {
+                "segment": str(one.segment),
+                "subject": one.column.removeprefix(FEATURE),
+                **{name: getattr(one, name) for name in _MEASURES},
+                **{name: getattr(shape, name) if shape else None for name in _SHAPES},
+            }
+        )
+    return rows
+
+
+_MEASURES: Final = (
+    "rows", "parties", "stability_index", "excess", "jensen_shannon", "p_value", "missing_share", "outside_share",
+    "unseen_share",
+)  # fmt: skip
+_SHAPES: Final = ("wasserstein", "ks", "ks_p_value", "mean")
+
+
+def _alarm_row(kept: KeptAlarm) -> dict[str, Any]:
+    alarm = kept.alarm
+    return {
+        "begins": alarm.begins,
+        "kind": alarm.kind,
+        "last": alarm.last,
+        "ended": alarm.ended,
+        "level": alarm.level,
+        "suggestion": alarm.suggestion,
+        "findings": _json([asdict(finding) for finding in alarm.findings]),
+        "case_id": kept.case_id,
+    }
+
+
+def _findings(text: str) -> tuple[Finding, ...]:
+    return tuple(Finding(**content) for content in json.loads(text))
+
+
+def _json(content: Any) -> str:
+    return json.dumps(content, ensure_ascii=False)

@@ -1,0 +1,198 @@
+"""One version of a model, watched period by period: its scored rows held against its reference."""
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+import duckdb
+
+from features.connection import bounded_connection
+from group.settings import Settings
+from reporting.monitoring.counts import EVERYTHING, CountedRows
+from reporting.monitoring.drift import DataDrift, data_drift
+from reporting.monitoring.findings import findings_of
+from reporting.monitoring.kept import MonitoredPeriod, Note
+from reporting.monitoring.periods import Period
+from reporting.monitoring.scored import REPLAYED, ScoredFiles, WatchedModel
+from reporting.monitoring.thresholds import Thresholds, thresholds_sha256
+from training import Reference
+from training.reference import FEATURE, TRAIN
+
+_MOST_CELLS_IN_MEMORY: Final = 40_000_000
+"""Of fewer values than these, rows are read once and kept in memory: 0.3 GB."""
+
+
+@dataclass(frozen=True)
+class Watched:
+    """What was seen of a period: what is kept of it, and all figures of its columns if there were any rows."""
+
+    period: MonitoredPeriod
+    drift: DataDrift | None
+
+
+class ModelWatch:
+    """A version's scored rows and its reference, for as many periods as are asked for."""
+
+    def __init__(
+        self,
+        model: WatchedModel,
+        files: ScoredFiles,
+        reference: Reference | None,
+        thresholds: Thresholds,
+        connection: duckdb.DuckDBPyConnection,
+        *,
+        threads: int,
+        code: str,
+    ) -> None:
+        self.model = model
+        self._files = files
+        self._reference = reference
+        self._thresholds = thresholds
+        self._connection = connection
+        self._threads = threads
+        self._code = code
+        self._reference_rows = None if reference is None else self._counted_reference(reference)
+
+    def period(self, period: Period, at: datetime, progress: Callable[[float], None] = lambda _share: None) -> Watched:
+        """Look at a period: count, compare, and say what is beyond thresholds or could not be looked at."""
+        files = self._files.of_period(self.model, period)
+        drift, notes = None, list(self._notes_without_rows())
+        with self._current(files, period) as current:
+            rows, parties = 0, 0
+            if current is not None:
+                sizes = current.sizes()
+                rows, parties = (sizes[EVERYTHING].rows, sizes[EVERYTHING].parties) if sizes else (0, 0)
+                notes += self._notes(rows, parties)
+                if rows and self._reference is not None and self._reference_rows is not None:
+                    drift = data_drift(
+                        self._reference_rows,
+                        current,
+                        self._reference.columns,
+                        threads=self._threads,
+                        progress=progress,
+                    )
+                    notes += _notes_on_segments(drift, self._reference_rows, self._thresholds)
+        if not rows:
+            notes.append(Note("no_rows", f"No rows were scored in {period.name}.", f"{period.name} 没有评分记录。"))
+        judged = drift is not None and parties >= self._thresholds.least_parties
+        kept = MonitoredPeriod(
+            model=self.model,
+            period=period,
+            rows=rows,
+            parties=parties,
+            judged=judged,
+            notes=tuple(notes),
+            findings=tuple(findings_of(drift, self._thresholds)) if drift is not None and judged else (),
+            reference_sha256=self._reference.sha256 if self._reference is not None else None,
+            data_sha256=_files_sha256(files),
+            thresholds_sha256=thresholds_sha256(),
+            code=self._code,
+            made_at=at,
+        )
+        return Watched(kept, drift)
+
+    def _counted_reference(self, reference: Reference) -> CountedRows:
+        rows = self._connection.read_parquet(str(reference.rows_file)).filter(f"fold = '{TRAIN}'")
+        small = reference.kept_rows * len(reference.columns) <= _MOST_CELLS_IN_MEMORY
+        rows.create("reference_rows") if small else rows.create_view("reference_rows")
+        return CountedRows(self._connection, "reference_rows", remember_values=small)
+
+    @contextmanager
+    def _current(self, files: Sequence[Path], period: Period) -> Iterator[CountedRows | None]:
+        """The rows of a period as a table, or as a view where they are too many; None where no file may have any."""
+        if not files:
+            yield None
+            return
+        first, end = period.instants
+        rows = self._connection.read_parquet([str(file) for file in files], union_by_name=True).filter(
+            f"scored_at >= TIMESTAMPTZ '{first.isoformat()}' AND scored_at < TIMESTAMPTZ '{end.isoformat()}'"
+        )
+        small = _rows_in(self._connection, files) * len(rows.columns) <= _MOST_CELLS_IN_MEMORY
+        rows.create("current_rows") if small else rows.create_view("current_rows")
+        try:
+            yield CountedRows(self._connection, "current_rows")
+        finally:
+            self._connection.execute(f"DROP {'TABLE' if small else 'VIEW'} current_rows")
+
+    def _notes_without_rows(self) -> Iterator[Note]:
+        if self._reference is None:
+            yield Note(
+                "no_reference",
+                f"{self.model} has no reference in the registry, so its rows are held against nothing.",
+                f"{self.model} 在模型库中没有参考样本，无法比较。",
+            )
+
+    def _notes(self, rows: int, parties: int) -> Iterator[Note]:
+        [(replayed, degraded)] = self._connection.execute(
+            f"""
+            SELECT count(*) FILTER (WHERE origin = '{REPLAYED}'), count(*) FILTER (WHERE degraded)
+            FROM current_rows
+            """  # noqa: S608 - names of ours
+        ).fetchall()
+        least = self._thresholds.least_parties
+        if rows and parties < least:
+            yield Note(
+                "too_few",
+                f"{rows:,} rows of {parties:,} parties are too few to judge; {least:,} parties are needed.",
+                f"仅有 {parties:,} 个客户的 {rows:,} 条记录，少于 {least:,} 个客户，不作判断。",
+            )
+        if replayed:
+            yield Note(
+                "replayed",
+                f"{replayed:,} of {rows:,} rows were replayed: nobody asked for these scores then.",
+                f"{rows:,} 条记录中有 {replayed:,} 条为事后回放，并非当时的实际请求。",
+            )
+        if degraded:
+            yield Note(
+                "degraded",
+                f"{degraded:,} of {rows:,} rows are earlier scores, given again while the online store was away.",
+                f"{rows:,} 条记录中有 {degraded:,} 条为在线特征库不可用期间重复给出的旧评分。",
+            )
+
+
+@contextmanager
+def counting(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A DuckDB connection within the settings' bounds, for ``ModelWatch``."""
+    spilled = settings.home / "scratch"
+    with bounded_connection(settings.threads, settings.memory_limit or None, str(spilled)) as connection:
+        # Hundreds of queries read the same files.
+        connection.execute("SET parquet_metadata_cache = true")
+        yield connection
+
+
+def _notes_on_segments(drift: DataDrift, reference: CountedRows, thresholds: Thresholds) -> Iterator[Note]:
+    known = reference.sizes()
+    for segment, size in sorted(drift.sizes.items()):
+        if segment not in known and size.parties >= thresholds.least_parties:
+            yield Note(
+                "new_segment",
+                f"{size.rows:,} rows are of {segment}, of which training had none.",
+                f"{size.rows:,} 条记录属于 {segment}，训练样本中没有该客群。",
+            )
+    if not any(column.column.startswith(FEATURE) for column in drift.columns):
+        yield Note(
+            "no_features",
+            "The rows hold scores alone: the registry does not know the model that gave them as it was then.",
+            "这些记录只有评分而没有特征：模型库中没有当时的模型版本。",
+        )
+
+
+def _rows_in(connection: duckdb.DuckDBPyConnection, files: Sequence[Path]) -> int:
+    [(rows,)] = connection.execute(
+        "SELECT coalesce(sum(num_rows), 0) FROM parquet_file_metadata(?)", [[str(file) for file in files]]
+    ).fetchall()
+    return int(rows)
+
+
+def _files_sha256(files: Sequence[Path]) -> str:
+    """Over names and contents of files, in their order."""
+    digest = hashlib.sha256()
+    for path in files:
+        digest.update(path.name.encode() + b"\0")
+        with path.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()
