@@ -8,7 +8,7 @@ ROOMS := group features training workflow reporting serving pipelines notebooks 
 DEMO_ARGS ?=
 BENCH_ARGS ?=
 
-.PHONY: help setup demo test test-quick check format lock bench-simulated bench-features bench-credit bench-scale-out bench-training bench-serving clean
+.PHONY: help setup demo test test-quick check format lock bench-simulated bench-features bench-credit bench-scale-out bench-training bench-serving bench-monitoring clean
 
 help:            ## what can be made
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 18
@@ -61,6 +61,9 @@ bench-training: $(READY)  ## models on real and simulated data against other way
 
 bench-serving: $(READY)  ## scores over HTTP against a constant route and MLflow's server, as JSON; BENCH_ARGS="--stores redis"
 	$(BIN)/python -m tests.bench.serving $(BENCH_ARGS)
+
+bench-monitoring: $(READY)  ## drift of millions of rows against Evidently's, planted shifts found, weeks at rest, as JSON; BENCH_ARGS="--only planted"
+	$(BIN)/python -m tests.bench.monitoring $(BENCH_ARGS)
 
 lock: $(READY)   ## renew requirements.lock and bootstrap.lock
 	$(BIN)/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes \

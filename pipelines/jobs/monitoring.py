@@ -1,8 +1,8 @@
 """Job: look at every model in service, period by period: figures, findings, alarms, cases."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 from sqlalchemy import Engine
 
@@ -20,12 +20,15 @@ from reporting.monitoring.kept import (
     keep_alarms,
     keep_period,
     kept_periods,
+    watched_until,
 )
 from reporting.monitoring.periods import PERIOD_KINDS, Period, PeriodKind, periods_ended
 from reporting.monitoring.scored import ScoredFiles, WatchedModel
 from reporting.monitoring.thresholds import Thresholds, read_thresholds
 from reporting.monitoring.watching import ModelWatch, counting
 from training import (
+    CHALLENGER,
+    CHAMPION,
     ModelTampered,
     NoReference,
     Reference,
@@ -33,6 +36,7 @@ from training import (
     git_commit,
     model_version,
     reference_of,
+    versions,
 )
 
 
@@ -67,8 +71,8 @@ def monitor(
 
     Args:
         settings: where everything is.
-        first: a day; that of the first score if None.
-        last: a day; that of the last score if None.
+        first: a day; the one after those that were looked at before if None, or that of the first score.
+        last: a day; yesterday if None.
         reporter: is told how far it is.
         kinds: of periods.
 
@@ -84,49 +88,70 @@ def monitor(
     days = files.days(models)
     if days is None:
         return found
-    periods = periods_ended(first or days[0], last or days[1], kinds)
+    serving = _in_service_now(settings)
     with migrated(settings.state_url) as engine:
+        with reading(engine) as connection:
+            begins = first or watched_until(connection) or days[0]
+        periods = periods_ended(begins, last or datetime.now(UTC).date() - timedelta(days=1), kinds)
         for model in models:
-            # Before its first and after its last score, a version was not in service.
-            own = [one for one in periods if _in_service(files.days([model]), one)]
-            if own:
-                _watch(settings, engine, model, own, thresholds, reporter, found)
+            service = _service(files.days([model]), in_service=model in serving)
+            own = [one for one in periods if one.begins <= service.last and one.ends > service.first]
+            if own or service.retired:
+                _watch(settings, engine, _Watch(model, service, own, thresholds), reporter, found)
     return found
 
 
-def _watch(
-    settings: Settings,
-    engine: Engine,
-    model: WatchedModel,
-    periods: Sequence[Period],
-    thresholds: Thresholds,
-    reporter: Reporter,
-    found: Monitored,
-) -> None:
-    workspace = Workspace.of(settings)
-    reference = _reference(settings, model)
-    with reporter.bar(f"watching {model}", float(len(periods))) as advance, counting(settings) as connection:
+@dataclass(frozen=True)
+class _Service:
+    """The days on which a version answered; after ``retired`` it does so no more."""
+
+    first: date
+    last: date
+    retired: date | None
+
+
+@dataclass(frozen=True)
+class _Watch:
+    model: WatchedModel
+    service: _Service
+    periods: list[Period]
+    thresholds: Thresholds
+
+
+def _watch(settings: Settings, engine: Engine, watched: _Watch, reporter: Reporter, found: Monitored) -> None:
+    model = watched.model
+    with reporter.bar(f"watching {model}", float(len(watched.periods))) as advance, counting(settings) as connection:
         watch = ModelWatch(
-            model, ScoredFiles(workspace.scored), reference, thresholds, connection,
-            threads=settings.threads, code=git_commit(),
+            model, ScoredFiles(Workspace.of(settings).scored), _reference(settings, model), watched.thresholds,
+            connection, threads=settings.threads, code=git_commit(),
         )  # fmt: skip
-        for period in periods:
+        for period in watched.periods:
             seen = watch.period(period, datetime.now(UTC), as_steps(advance))
             with engine.begin() as keeping:
                 keep_period(keeping, seen.period, seen.drift)
             found.periods.append(seen.period)
-    for kind in dict.fromkeys(period.kind for period in periods):
-        with reading(engine) as connection_:
-            judged = judged_periods(kept_periods(connection_, model, kind))
-        alarms = alarms_of(judged, thresholds.drift.clear_periods)
+    for kind in PERIOD_KINDS:
         with engine.begin() as keeping:
+            periods = judged_periods(kept_periods(keeping, model, kind))
+            alarms = alarms_of(periods, watched.thresholds.drift.clear_periods, watched.service.retired)
             kept = keep_alarms(keeping, model, kind, alarms)
-            found.cases += open_cases(keeping, kept, thresholds.owners, datetime.now(UTC))
+            found.cases += open_cases(keeping, kept, watched.thresholds.owners, datetime.now(UTC))
         found.alarms += [one for one in kept if one.alarm.is_open]
 
 
-def _in_service(days: tuple[date, date] | None, period: Period) -> bool:
-    return days is not None and period.begins <= days[1] and period.ends > days[0]
+def _in_service_now(settings: Settings) -> set[WatchedModel]:
+    """Versions that answer now, and those that are tried beside them."""
+    return {
+        WatchedModel(row.name, row.version) for row in versions(settings) if {CHAMPION, CHALLENGER} & set(row.aliases)
+    }
+
+
+def _service(days: tuple[date, date] | None, *, in_service: bool) -> _Service:
+    first, last = days or (date.max, date.min)
+    if in_service:
+        # A period without scores is one to be told of, as long as there should have been some.
+        return _Service(first, date.max, None)
+    return _Service(first, last, last + timedelta(days=1) if days else None)
 
 
 def _reference(settings: Settings, model: WatchedModel) -> Reference | None:

@@ -65,12 +65,13 @@ class Alarm:
         return self.ended is None
 
 
-def alarms_of(periods: Iterable[JudgedPeriod], clear_periods: int) -> list[Alarm]:
+def alarms_of(periods: Iterable[JudgedPeriod], clear_periods: int, retired: date | None = None) -> list[Alarm]:
     """The alarms of one version of a model in periods of one kind, in the order in which they were raised.
 
     Args:
         periods: in any order.
         clear_periods: so many judged ones in a row without what raised it end an alarm.
+        retired: the day on which another version took the place of this one; None while it is in service.
     """
     found: list[Alarm] = []
     running: dict[FindingKind, tuple[Alarm, int]] = {}
@@ -85,7 +86,8 @@ def alarms_of(periods: Iterable[JudgedPeriod], clear_periods: int) -> list[Alarm
                 running[kind] = after
             elif after is not None:
                 found.append(after[0])
-    found += [alarm for alarm, _ in running.values()]
+    # Of a version that answers no more, nothing can be watched, and nothing is left to do.
+    found += [alarm if retired is None else replace(alarm, ended=retired) for alarm, _ in running.values()]
     return sorted(found, key=lambda alarm: (alarm.begins, alarm.kind))
 
 

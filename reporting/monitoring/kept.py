@@ -3,10 +3,24 @@
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, Boolean, Column, Connection, Date, Float, String, Table, Text, delete, insert, select
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Connection,
+    Date,
+    Float,
+    String,
+    Table,
+    Text,
+    delete,
+    func,
+    insert,
+    select,
+)
 
 from group.database import UtcDateTime, metadata
 from reporting.monitoring.alarms import Alarm, JudgedPeriod
@@ -172,6 +186,12 @@ def kept_periods(connection: Connection, model: WatchedModel, kind: PeriodKind) 
         )
         for row in rows
     ]
+
+
+def watched_until(connection: Connection) -> date | None:
+    """The first day that no kept period reaches; None where nothing was watched yet."""
+    found: date | None = connection.execute(select(func.max(monitor_periods.c.ends))).scalar()
+    return found
 
 
 def judged_periods(periods: Sequence[MonitoredPeriod]) -> list[JudgedPeriod]:

@@ -168,3 +168,9 @@ def test_wrong_thresholds_say_what_is_wrong_and_where(tmp_path: Path, text: str,
     assert str(path) in str(raised.value)
     with pytest.raises(WrongThresholds, match="cannot be read"):
         read_thresholds(tmp_path / "none.yaml")
+
+
+def test_a_version_that_answers_no_more_has_no_open_alarm() -> None:
+    over = _FIRST + timedelta(weeks=3)
+    [alarm] = alarms_of([_week(0, _finding("act")), _week(1, _finding("act"))], 2, retired=over)
+    assert alarm.ended == over
