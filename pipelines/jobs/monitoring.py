@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 
 from sqlalchemy import Engine
 
+from features import read_manifest
 from group.database import migrated, reading
 from group.settings import Settings
 from pipelines.jobs.scored_rows import Collected, collect_scores
@@ -25,7 +26,7 @@ from reporting.monitoring.kept import (
 from reporting.monitoring.periods import PERIOD_KINDS, Period, PeriodKind, periods_ended
 from reporting.monitoring.scored import ScoredFiles, WatchedModel
 from reporting.monitoring.thresholds import Thresholds, read_thresholds
-from reporting.monitoring.watching import ModelWatch, counting
+from reporting.monitoring.watching import ModelWatch, OutcomeData, counting
 from training import (
     CHALLENGER,
     CHAMPION,
@@ -36,6 +37,7 @@ from training import (
     git_commit,
     model_version,
     reference_of,
+    scores_parties,
     versions,
 )
 
@@ -123,12 +125,12 @@ def _watch(settings: Settings, engine: Engine, watched: _Watch, reporter: Report
     with reporter.bar(f"watching {model}", float(len(watched.periods))) as advance, counting(settings) as connection:
         watch = ModelWatch(
             model, ScoredFiles(Workspace.of(settings).scored), _reference(settings, model), watched.thresholds,
-            connection, threads=settings.threads, code=git_commit(),
+            connection, threads=settings.threads, code=git_commit(), outcomes=_outcomes(settings, model),
         )  # fmt: skip
         for period in watched.periods:
             seen = watch.period(period, datetime.now(UTC), as_steps(advance))
             with engine.begin() as keeping:
-                keep_period(keeping, seen.period, seen.drift)
+                keep_period(keeping, seen.period, seen.drift, seen.figures)
             found.periods.append(seen.period)
     for kind in PERIOD_KINDS:
         with engine.begin() as keeping:
@@ -152,6 +154,15 @@ def _service(days: tuple[date, date] | None, *, in_service: bool) -> _Service:
         # A period without scores is one to be told of, as long as there should have been some.
         return _Service(first, date.max, None)
     return _Service(first, last, last + timedelta(days=1) if days else None)
+
+
+def _outcomes(settings: Settings, model: WatchedModel) -> OutcomeData | None:
+    """Outcomes of parties, for models of their default."""
+    workspace = Workspace.of(settings)
+    tables = ("statements", "defaults", "parties")
+    if not scores_parties(model.name) or not all(any((workspace.canonical / one).glob("*.parquet")) for one in tables):
+        return None
+    return OutcomeData(workspace.canonical, read_manifest(workspace.data).horizon_months)
 
 
 def _reference(settings: Settings, model: WatchedModel) -> Reference | None:

@@ -25,6 +25,9 @@ ALARM_NAMES: Final[dict[FindingKind, tuple[str, str]]] = {
     "broken_feature": ("特征异常", "a feature is broken"),
     "feature_drift": ("特征漂移", "features have moved"),
     "prediction_drift": ("评分漂移", "scores have moved"),
+    "concept_drift": ("风险关系变化", "the risk of a grade has moved"),
+    "calibration": ("校准偏差", "defaults are not as predicted"),
+    "discrimination": ("区分能力下降", "the model sorts worse"),
 }
 
 
@@ -126,6 +129,10 @@ def _suggestion(kind: FindingKind, beyond: Sequence[Finding], all_findings: Sequ
     """What to do: a broken feed is put right; who applies has changed only if the answers changed with them."""
     if kind == "broken_feature":
         return "roll_back"
+    if kind == "discrimination":
+        return "retrain" if _highest(beyond) == "act" else "watch"
+    if kind in ("concept_drift", "calibration"):
+        return "retrain" if _highest(beyond) == "act" else "recalibrate"
     answers = [finding for finding in all_findings if finding.kind == "prediction_drift" and finding.level]
     if any(finding.kind == "broken_feature" for finding in all_findings):
         return "roll_back" if kind == "prediction_drift" else "watch"

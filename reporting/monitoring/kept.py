@@ -1,7 +1,7 @@
 """What monitoring keeps in the database: periods and their figures, findings, alarms. Tables for SQL."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date, datetime
 from typing import Any, Final
@@ -26,6 +26,8 @@ from group.database import UtcDateTime, metadata
 from reporting.monitoring.alarms import Alarm, JudgedPeriod
 from reporting.monitoring.drift import DataDrift
 from reporting.monitoring.findings import Finding
+from reporting.monitoring.notes import Note
+from reporting.monitoring.performance.judged import Figure
 from reporting.monitoring.periods import Period, PeriodKind
 from reporting.monitoring.scored import WatchedModel
 from training.reference import FEATURE
@@ -50,6 +52,7 @@ monitor_periods: Final = Table(
     Column("judged", Boolean, nullable=False),
     Column("notes", Text, nullable=False),
     Column("findings", Text, nullable=False),
+    Column("details", Text, nullable=False),
     Column("reference_sha256", String(64)),
     Column("data_sha256", String(64), nullable=False),
     Column("thresholds_sha256", String(64), nullable=False),
@@ -78,6 +81,18 @@ monitor_columns: Final = Table(
     Column("unseen_share", Float, nullable=False),
 )
 
+monitor_figures: Final = Table(
+    "monitor_figures",
+    metadata,
+    *_key(),
+    Column("name", String(80), primary_key=True),
+    Column("of", String(16), primary_key=True),
+    Column("rows", BigInteger, nullable=False),
+    Column("value", Float, nullable=False),
+    Column("low", Float),
+    Column("high", Float),
+)
+
 monitor_alarms: Final = Table(
     "monitor_alarms",
     metadata,
@@ -90,17 +105,6 @@ monitor_alarms: Final = Table(
     Column("findings", Text, nullable=False),
     Column("case_id", String(36)),
 )
-
-_ALL: Final = (monitor_periods, monitor_columns, monitor_alarms)
-
-
-@dataclass(frozen=True, slots=True)
-class Note:
-    """A line of the report that is no figure: what could not be looked at, or what was strange."""
-
-    code: str
-    en: str
-    zh: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +119,7 @@ class MonitoredPeriod:
         judged: whether there were enough of them, and a reference.
         notes: lines of the report.
         findings: what is beyond thresholds.
+        details: curves and tables of the report, as JSON values.
         reference_sha256: of what the rows were held against; None where there was none.
         data_sha256: of the files that the rows lie in.
         thresholds_sha256: of the file of thresholds.
@@ -129,6 +134,7 @@ class MonitoredPeriod:
     judged: bool
     notes: tuple[Note, ...]
     findings: tuple[Finding, ...]
+    details: Mapping[str, Any]
     reference_sha256: str | None
     data_sha256: str
     thresholds_sha256: str
@@ -146,21 +152,26 @@ class KeptAlarm:
     case_id: str | None
 
 
-def keep_period(connection: Connection, monitored: MonitoredPeriod, drift: DataDrift | None) -> None:
+def keep_period(
+    connection: Connection, monitored: MonitoredPeriod, drift: DataDrift | None, figures: Sequence[Figure] = ()
+) -> None:
     """Keep a period's figures in place of those that it had before."""
     own = _named(monitored.model, monitored.period.kind) | {"begins": monitored.period.begins}
-    for table in (monitor_periods, monitor_columns):
+    for table in (monitor_periods, monitor_columns, monitor_figures):
         connection.execute(delete(table).where(*(table.c[name] == value for name, value in own.items())))
     values = {
         "ends": monitored.period.ends,
         "notes": _json([asdict(note) for note in monitored.notes]),
         "findings": _json([asdict(finding) for finding in monitored.findings]),
+        "details": _json(monitored.details),
         **{name: getattr(monitored, name) for name in _PLAIN},
     }
     connection.execute(insert(monitor_periods), own | values)
     rows = _column_rows(drift) if drift is not None else []
     if rows:
         connection.execute(insert(monitor_columns), [own | row for row in rows])
+    if figures:
+        connection.execute(insert(monitor_figures), [own | asdict(figure) for figure in figures])
 
 
 _PLAIN: Final = (
@@ -182,6 +193,7 @@ def kept_periods(connection: Connection, model: WatchedModel, kind: PeriodKind) 
             period=Period(row.begins, row.ends, kind),
             notes=tuple(Note(**note) for note in json.loads(row.notes)),
             findings=_findings(row.findings),
+            details=json.loads(row.details),
             **{name: getattr(row, name) for name in _PLAIN},
         )
         for row in rows
@@ -192,6 +204,17 @@ def watched_until(connection: Connection) -> date | None:
     """The first day that no kept period reaches; None where nothing was watched yet."""
     found: date | None = connection.execute(select(func.max(monitor_periods.c.ends))).scalar()
     return found
+
+
+def kept_figures(connection: Connection, model: WatchedModel, names: Collection[str]) -> list[tuple[date, Figure]]:
+    """A version's figures of these names over all months, with the first day of the month each is kept with."""
+    columns = monitor_figures.c
+    rows = connection.execute(
+        select(monitor_figures)
+        .where(columns.model == model.name, columns.version == model.version, columns.name.in_(sorted(names)))
+        .order_by(columns.begins, columns.name, columns.of)
+    )
+    return [(row.begins, Figure(row.name, row.of, row.rows, row.value, row.low, row.high)) for row in rows]
 
 
 def judged_periods(periods: Sequence[MonitoredPeriod]) -> list[JudgedPeriod]:

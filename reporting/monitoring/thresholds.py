@@ -13,7 +13,9 @@ from reporting.monitoring.errors import MonitoringError
 
 THRESHOLDS_FILE: Final = Path(__file__).with_name("thresholds.yaml")
 
-FindingKind = Literal["broken_feature", "feature_drift", "prediction_drift"]
+FindingKind = Literal[
+    "broken_feature", "feature_drift", "prediction_drift", "concept_drift", "calibration", "discrimination"
+]
 """What an alarm may be of."""
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -51,6 +53,27 @@ class BrokenThresholds(_Strict):
     unseen: Share
 
 
+class Bounds(_Strict):
+    """A figure from which an alarm is raised, and one from which its level is."""
+
+    watch: Distance
+    act: Distance
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.watch > self.act:
+            raise ValueError("watch must not be above act")
+        return self
+
+
+class PerformanceThresholds(_Strict):
+    """Of performance, by month."""
+
+    early: Bounds
+    calibration: Bounds
+    discrimination: Bounds
+
+
 class MultivariateThresholds(_Strict):
     """Of all columns together."""
 
@@ -79,6 +102,7 @@ class Thresholds(_Strict):
     least_parties: Annotated[int, Field(ge=2)]
     false_alarms: Annotated[float, Field(gt=0, lt=1)]
     drift: DriftThresholds
+    performance: PerformanceThresholds
     broken: BrokenThresholds
     sampled_rows: Annotated[int, Field(ge=1_000)]
     multivariate: MultivariateThresholds

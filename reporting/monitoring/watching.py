@@ -3,10 +3,10 @@
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import duckdb
 
@@ -14,8 +14,17 @@ from features.connection import bounded_connection
 from group.settings import Settings
 from reporting.monitoring.counts import EVERYTHING, CountedRows
 from reporting.monitoring.drift import DataDrift, data_drift
-from reporting.monitoring.findings import findings_of
-from reporting.monitoring.kept import MonitoredPeriod, Note
+from reporting.monitoring.findings import Finding, findings_of
+from reporting.monitoring.kept import MonitoredPeriod
+from reporting.monitoring.notes import Note
+from reporting.monitoring.performance.judged import (
+    Figure,
+    performance_figures,
+    performance_findings,
+    performance_notes,
+)
+from reporting.monitoring.performance.measured import performance_reference, period_performance
+from reporting.monitoring.performance.vintages import roll_rates, vintage_curves
 from reporting.monitoring.periods import Period
 from reporting.monitoring.scored import REPLAYED, ScoredFiles, WatchedModel
 from reporting.monitoring.thresholds import Thresholds, thresholds_sha256
@@ -27,11 +36,20 @@ _MOST_CELLS_IN_MEMORY: Final = 40_000_000
 
 
 @dataclass(frozen=True)
+class OutcomeData:
+    """Where outcomes of parties are found, and in how many months a default counts."""
+
+    canonical: Path
+    horizon_months: int
+
+
+@dataclass(frozen=True)
 class Watched:
-    """What was seen of a period: what is kept of it, and all figures of its columns if there were any rows."""
+    """What was seen of a period: what is kept of it, all figures of its columns if it had rows, and of performance."""
 
     period: MonitoredPeriod
     drift: DataDrift | None
+    figures: tuple[Figure, ...]
 
 
 class ModelWatch:
@@ -47,7 +65,9 @@ class ModelWatch:
         *,
         threads: int,
         code: str,
+        outcomes: OutcomeData | None = None,
     ) -> None:
+        """Watch ``model``; with ``outcomes``, months say what is expected of them and what came of earlier ones."""
         self.model = model
         self._files = files
         self._reference = reference
@@ -55,6 +75,12 @@ class ModelWatch:
         self._connection = connection
         self._threads = threads
         self._code = code
+        self._outcomes = outcomes
+        self._performance = (
+            None
+            if reference is None or outcomes is None
+            else performance_reference(reference, outcomes.canonical, outcomes.horizon_months)
+        )
         self._reference_rows = None if reference is None else self._counted_reference(reference)
 
     def period(self, period: Period, at: datetime, progress: Callable[[float], None] = lambda _share: None) -> Watched:
@@ -78,7 +104,11 @@ class ModelWatch:
                     notes += _notes_on_segments(drift, self._reference_rows, self._thresholds)
         if not rows:
             notes.append(Note("no_rows", f"No rows were scored in {period.name}.", f"{period.name} 没有评分记录。"))
+        findings = []
         judged = drift is not None and parties >= self._thresholds.least_parties
+        if drift is not None and judged:
+            findings += findings_of(drift, self._thresholds)
+        figures, details = self._of_performance(period, findings, notes) if period.kind == "month" else ((), {})
         kept = MonitoredPeriod(
             model=self.model,
             period=period,
@@ -86,14 +116,34 @@ class ModelWatch:
             parties=parties,
             judged=judged,
             notes=tuple(notes),
-            findings=tuple(findings_of(drift, self._thresholds)) if drift is not None and judged else (),
+            findings=tuple(findings),
+            details=details,
             reference_sha256=self._reference.sha256 if self._reference is not None else None,
             data_sha256=_files_sha256(files),
             thresholds_sha256=thresholds_sha256(),
             code=self._code,
             made_at=at,
         )
-        return Watched(kept, drift)
+        return Watched(kept, drift, tuple(figures))
+
+    def _of_performance(
+        self, period: Period, findings: list[Finding], notes: list[Note]
+    ) -> tuple[Sequence[Figure], dict[str, Any]]:
+        """A month's performance: its figures and the report's curves; what is found is added to the other findings."""
+        if self._performance is None or self._outcomes is None:
+            return (), {}
+        canonical, horizon = self._outcomes.canonical, self._outcomes.horizon_months
+        found = period_performance(self._performance, self._files, self.model, period, canonical, horizon)
+        own = performance_findings(found, self._performance, self._thresholds)
+        findings += own
+        notes += performance_notes(found, own)
+        details = {
+            "performance": asdict(found),
+            "at_training": asdict(self._performance.performance),
+            "vintages": [asdict(one) for one in vintage_curves(self._files, self.model, canonical, period, horizon)],
+            "rolls": [asdict(one) for one in roll_rates(canonical, period)],
+        }
+        return performance_figures(found, period.name), details
 
     def _counted_reference(self, reference: Reference) -> CountedRows:
         rows = self._connection.read_parquet(str(reference.rows_file)).filter(f"fold = '{TRAIN}'")

@@ -82,8 +82,8 @@ def gini_and_ks_intervals(labels: Vector, probability: Vector, *, seed: int = 0)
     for draw in range(_DRAWS):
         times = rng.multinomial(len(labels), chance).astype(np.float64)
         bad, good = (_counts(group, times * one, groups) for one in (labels, 1 - labels))
-        found[draw] = _gini_and_ks_of_counts(bad, good)
-    whole = _gini_and_ks_of_counts(_counts(group, labels, groups), _counts(group, 1 - labels, groups))
+        found[draw] = gini_and_ks_of_counts(bad, good)
+    whole = gini_and_ks_of_counts(_counts(group, labels, groups), _counts(group, 1 - labels, groups))
     low, high = np.nanquantile(found, [0.025, 0.975], axis=0)
     gini, ks = (
         Interval(float(whole[place]), float(low[place]), float(high[place])) for place in range(2)
@@ -133,7 +133,11 @@ def _counts(group: npt.NDArray[np.int64], weights: Vector, groups: int) -> Vecto
     return np.bincount(group, weights, groups).astype(np.float64)
 
 
-def _gini_and_ks_of_counts(bad: Vector, good: Vector) -> tuple[float, float]:
+def gini_and_ks_of_counts(bad: Vector, good: Vector) -> tuple[float, float]:
+    """Gini and KS of how many rows, with the event and without, have each probability, ascending; NaN without either.
+
+    Counts may be weights or expectations.
+    """
     bads, goods = bad.sum(), good.sum()
     if not bads or not goods:
         return np.nan, np.nan

@@ -26,6 +26,7 @@ def upgrade() -> None:
         sa.Column("judged", sa.Boolean, nullable=False),
         sa.Column("notes", sa.Text, nullable=False),
         sa.Column("findings", sa.Text, nullable=False),
+        sa.Column("details", sa.Text, nullable=False),
         sa.Column("reference_sha256", sa.String(64)),
         sa.Column("data_sha256", sa.String(64), nullable=False),
         sa.Column("thresholds_sha256", sa.String(64), nullable=False),
@@ -56,6 +57,17 @@ def upgrade() -> None:
         ),
     )
     op.create_table(
+        "monitor_figures",
+        *(sa.Column(name, kind, nullable=False) for name, kind in _PERIOD),
+        sa.Column("name", sa.String(80), nullable=False),
+        sa.Column("of", sa.String(16), nullable=False),
+        sa.Column("rows", sa.BigInteger, nullable=False),
+        sa.Column("value", sa.Float, nullable=False),
+        sa.Column("low", sa.Float),
+        sa.Column("high", sa.Float),
+        sa.PrimaryKeyConstraint("model", "version", "period", "begins", "name", "of", name="pk_monitor_figures"),
+    )
+    op.create_table(
         "monitor_alarms",
         *(sa.Column(name, kind, nullable=False) for name, kind in _PERIOD),
         sa.Column("kind", sa.String(32), nullable=False),
@@ -83,5 +95,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    for table in ("monitor_cases", "monitor_alarms", "monitor_columns", "monitor_periods"):
+    for table in ("monitor_cases", "monitor_alarms", "monitor_figures", "monitor_columns", "monitor_periods"):
         op.drop_table(table)
