@@ -1,5 +1,6 @@
 """How third-party libraries behave in our processes: no telemetry, no chatter, no endless retries."""
 
+import atexit
 import contextlib
 import importlib
 import io
@@ -43,6 +44,16 @@ def prepare_libraries() -> None:
     if not sys.warnoptions:
         # What libraries warn of is for those who maintain this code; the tests show it.
         warnings.simplefilter("ignore")
+
+
+def hush_the_end() -> None:
+    """Let nothing be written to standard error once all that was to be done at exit is done.
+
+    Evidently leaves objects of DuckDB behind in places that Python does not clear, which DuckDB's bindings complain of
+    in fifty lines after the last of our own.
+    """
+    # What is registered first is called last.
+    atexit.register(lambda: os.dup2(os.open(os.devnull, os.O_WRONLY), 2))
 
 
 @contextlib.contextmanager

@@ -20,7 +20,8 @@ monitoring_app = typer.Typer(
     "run, raises and ends alarms, and opens a case for each. With [bold]--from[/bold] and [bold]--to[/bold] it looks "
     "at any past days (again). Run it daily.\n\n"
     "[bold]replay[/bold] scores past months as the champion would have; [bold]alarms[/bold] and [bold]cases[/bold] "
-    "list what is open; [bold]take[/bold] and [bold]close[/bold] work on a case.",
+    "list what is open; [bold]ui[/bold] opens Evidently's pages; "
+    "[bold]take[/bold] and [bold]close[/bold] work on a case.",
 )
 
 
@@ -52,6 +53,8 @@ def monitor(
     period: Annotated[
         list[PeriodName] | None, typer.Option(help="only periods so long; may be given again", show_default=False)
     ] = None,
+    *,
+    pages: Annotated[bool, typer.Option(help="add weeks and months to Evidently's workspace")] = True,
 ) -> None:
     """Look at what was scored."""
     if context.invoked_subcommand is not None:
@@ -65,7 +68,7 @@ def monitor(
     settings = load_settings()
     kinds = tuple(kind for kind in PERIOD_KINDS if not period or kind in {one.value for one in period})
     with working(settings):
-        found = run(settings, _day(first), _day(last), reporter(), kinds=kinds)
+        found = run(settings, _day(first), _day(last), reporter(), kinds=kinds, pages=pages)
     tell_monitoring(console(), found)
 
 
@@ -96,6 +99,18 @@ def replay(
     for day, rows in counts.items():
         console().print(f"{day}  {rows:>9,} rows scored by version {registered.version}", highlight=False)
     console().print(f"Now: jinkong monitor --from {min(counts)} --to {last:%Y-%m-%d}", highlight=False)
+
+
+@monitoring_app.command()
+def ui(
+    port: Annotated[int, typer.Option(min=1, max=65535, help="to listen on, on this machine only")] = 8889,
+) -> None:
+    """Open Evidently's own pages on what was watched, until Ctrl-C."""
+    with starting():
+        from pipelines.evidently_ui import serve_evidently
+
+    screen = console(error=True)
+    serve_evidently(load_settings(), port, lambda url: screen.print(f"Evidently's pages: {url}", highlight=False))
 
 
 @monitoring_app.command()

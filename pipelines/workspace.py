@@ -104,6 +104,11 @@ class Workspace:
         return self.monitoring / "scored"
 
     @property
+    def evidently(self) -> Path:
+        """Evidently's workspace: a project a model, a run a period."""
+        return self.monitoring / "evidently"
+
+    @property
     def reports(self) -> Path:
         """Reports as HTML."""
         return self.home / "reports"

@@ -8,6 +8,7 @@ from sqlalchemy import Engine
 
 from features import read_manifest
 from group.database import migrated, reading
+from group.libraries import hush_the_end, hushed
 from group.settings import Settings
 from pipelines.jobs.scored_rows import Collected, collect_scores
 from pipelines.progress import Reporter, as_steps
@@ -26,7 +27,7 @@ from reporting.monitoring.kept import (
 from reporting.monitoring.periods import PERIOD_KINDS, Period, PeriodKind, periods_ended
 from reporting.monitoring.scored import ScoredFiles, WatchedModel
 from reporting.monitoring.thresholds import Thresholds, read_thresholds
-from reporting.monitoring.watching import ModelWatch, OutcomeData, counting
+from reporting.monitoring.watching import ModelWatch, OutcomeData, PeriodPages, counting
 from training import (
     CHALLENGER,
     CHAMPION,
@@ -66,6 +67,7 @@ def monitor(
     reporter: Reporter,
     *,
     kinds: Collection[PeriodKind] = PERIOD_KINDS,
+    pages: bool = True,
 ) -> Monitored:
     """Look at the periods that end from ``first`` to ``last`` of each model that has scored rows.
 
@@ -77,6 +79,7 @@ def monitor(
         last: a day; yesterday if None.
         reporter: is told how far it is.
         kinds: of periods.
+        pages: whether weeks and months are added to Evidently's workspace.
 
     Raises:
         DatabaseUnavailable: the log cannot be read, or figures cannot be kept.
@@ -99,7 +102,7 @@ def monitor(
             service = _service(files.days([model]), in_service=model in serving)
             own = [one for one in periods if one.begins <= service.last and one.ends > service.first]
             if own or service.retired:
-                _watch(settings, engine, _Watch(model, service, own, thresholds), reporter, found)
+                _watch(settings, engine, _Watch(model, service, own, thresholds, pages), reporter, found)
     return found
 
 
@@ -118,6 +121,7 @@ class _Watch:
     service: _Service
     periods: list[Period]
     thresholds: Thresholds
+    pages: bool
 
 
 def _watch(settings: Settings, engine: Engine, watched: _Watch, reporter: Reporter, found: Monitored) -> None:
@@ -126,6 +130,7 @@ def _watch(settings: Settings, engine: Engine, watched: _Watch, reporter: Report
         watch = ModelWatch(
             model, ScoredFiles(Workspace.of(settings).scored), _reference(settings, model), watched.thresholds,
             connection, threads=settings.threads, code=git_commit(), outcomes=_outcomes(settings, model),
+            pages=_pages(settings) if watched.pages else None,
         )  # fmt: skip
         for period in watched.periods:
             seen = watch.period(period, datetime.now(UTC), as_steps(advance))
@@ -154,6 +159,14 @@ def _service(days: tuple[date, date] | None, *, in_service: bool) -> _Service:
         # A period without scores is one to be told of, as long as there should have been some.
         return _Service(first, date.max, None)
     return _Service(first, last, last + timedelta(days=1) if days else None)
+
+
+def _pages(settings: Settings) -> PeriodPages:
+    hush_the_end()
+    with hushed():
+        from reporting.monitoring.evidently_pages import Pages  # imports Evidently, which takes seconds and warns
+
+    return Pages(Workspace.of(settings).evidently)
 
 
 def _outcomes(settings: Settings, model: WatchedModel) -> OutcomeData | None:

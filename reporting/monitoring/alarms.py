@@ -24,6 +24,7 @@ SUGGESTIONS: Final[dict[Suggestion, tuple[str, str]]] = {
 ALARM_NAMES: Final[dict[FindingKind, tuple[str, str]]] = {
     "broken_feature": ("特征异常", "a feature is broken"),
     "feature_drift": ("特征漂移", "features have moved"),
+    "multivariate_drift": ("多变量漂移", "features together have moved"),
     "prediction_drift": ("评分漂移", "scores have moved"),
     "concept_drift": ("风险关系变化", "the risk of a grade has moved"),
     "calibration": ("校准偏差", "defaults are not as predicted"),

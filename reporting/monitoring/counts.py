@@ -7,6 +7,7 @@ from typing import Any, Final
 import duckdb
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 
 from training import ColumnProfile
 
@@ -17,6 +18,8 @@ DIMENSIONS: Final = ("legal_entity", "kind", "product")
 """What rows are told apart by: the company that asked, person or enterprise, the product that is held."""
 
 _PARTY: Final = "party_id"
+_ROW_KEYS: Final = ("decision_id", "legal_entity", "party_id", "event_timestamp", "probability")
+"""What tells rows apart: those that a view has."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -158,6 +161,20 @@ class CountedRows:
             """  # noqa: S608 - as above
         ).fetchall()
         return dict(rows)
+
+    def sample(self, columns: Sequence[str], count: int) -> pl.DataFrame:
+        """At most so many rows with these columns and ``party``, spread evenly and the same each time."""
+        keys: Sequence[str] = [name for name in _ROW_KEYS if name in self.columns] or columns
+        order = f"hash({', '.join(map(_quoted, keys))})"
+        party = f"concat(legal_entity, ' ', {_PARTY})" if _PARTY in self.columns else "NULL"
+        rows = self._run(
+            f"""
+            SELECT {", ".join(map(_quoted, columns))}, coalesce({party}, {order}::VARCHAR) AS party
+            FROM "{self._view}"
+            ORDER BY {order} LIMIT {int(count)}
+            """  # noqa: S608 - as above
+        ).to_arrow_table()
+        return pl.DataFrame(pl.from_arrow(rows))
 
     def _with_dimensions(self, column: str | None = None) -> str:
         names = [f"coalesce({name}, '') AS {name}" if name in self.columns else f"'' AS {name}" for name in DIMENSIONS]

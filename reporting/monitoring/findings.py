@@ -6,6 +6,7 @@ from typing import Final, Literal
 
 from reporting.monitoring.counts import EVERYTHING, Segment
 from reporting.monitoring.drift import ColumnDrift, ColumnShape, DataDrift
+from reporting.monitoring.multivariate import MultivariateDrift
 from reporting.monitoring.thresholds import FindingKind, Thresholds
 from training.reference import FEATURE, PROBABILITY
 
@@ -51,6 +52,32 @@ def findings_of(drift: DataDrift, thresholds: Thresholds) -> list[Finding]:
     known = {found.subject for found in broken}
     moved = [found for found in _moved(drift, thresholds) if found.subject not in known]
     return [*broken, *moved]
+
+
+def multivariate_findings(drift: MultivariateDrift, thresholds: Thresholds) -> list[Finding]:
+    """Whether all columns together are beyond thresholds, by the trees that tell them apart or by reconstruction."""
+    bounds, names = thresholds.multivariate, ", ".join(drift.features)
+    found = []
+    if drift.classifier_auc >= bounds.classifier_auc:
+        found.append(
+            Finding(
+                "multivariate_drift", drift.features[0], str(EVERYTHING), "classifier_auc", drift.classifier_auc,
+                bounds.classifier_auc, "watch",
+                f"trees tell rows of now from those of training with an AUC of {drift.classifier_auc:.3f}, by {names}",
+                f"分类器可将当期样本与训练样本区分开（AUC {drift.classifier_auc:.3f}），主要依据：{names}",
+            )
+        )  # fmt: skip
+    if drift.reconstruction >= bounds.reconstruction:
+        found.append(
+            Finding(
+                "multivariate_drift", drift.features[0], str(EVERYTHING), "reconstruction", drift.reconstruction,
+                bounds.reconstruction, "watch",
+                f"columns no longer go together as they did: the error of putting rows together from the principal "
+                f"components of training is {drift.reconstruction:.2f} times that of training",
+                f"特征间的关系发生变化：主成分重构误差为训练时的 {drift.reconstruction:.2f} 倍",
+            )
+        )  # fmt: skip
+    return found
 
 
 def beyond_chance(drifts: Sequence[ColumnDrift], share: float) -> list[bool]:

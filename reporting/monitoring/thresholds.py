@@ -14,7 +14,13 @@ from reporting.monitoring.errors import MonitoringError
 THRESHOLDS_FILE: Final = Path(__file__).with_name("thresholds.yaml")
 
 FindingKind = Literal[
-    "broken_feature", "feature_drift", "prediction_drift", "concept_drift", "calibration", "discrimination"
+    "broken_feature",
+    "feature_drift",
+    "multivariate_drift",
+    "prediction_drift",
+    "concept_drift",
+    "calibration",
+    "discrimination",
 ]
 """What an alarm may be of."""
 

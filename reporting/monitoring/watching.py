@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import duckdb
 
@@ -14,8 +14,9 @@ from features.connection import bounded_connection
 from group.settings import Settings
 from reporting.monitoring.counts import EVERYTHING, CountedRows
 from reporting.monitoring.drift import DataDrift, data_drift
-from reporting.monitoring.findings import Finding, findings_of
+from reporting.monitoring.findings import Finding, findings_of, multivariate_findings
 from reporting.monitoring.kept import MonitoredPeriod
+from reporting.monitoring.multivariate import MultivariateDrift, multivariate_drift
 from reporting.monitoring.notes import Note
 from reporting.monitoring.performance.judged import (
     Figure,
@@ -28,7 +29,7 @@ from reporting.monitoring.performance.vintages import roll_rates, vintage_curves
 from reporting.monitoring.periods import Period
 from reporting.monitoring.scored import REPLAYED, ScoredFiles, WatchedModel
 from reporting.monitoring.thresholds import Thresholds, thresholds_sha256
-from training import Reference
+from training import ColumnProfile, Reference
 from training.reference import FEATURE, TRAIN
 
 _MOST_CELLS_IN_MEMORY: Final = 40_000_000
@@ -52,6 +53,21 @@ class Watched:
     figures: tuple[Figure, ...]
 
 
+class PeriodPages(Protocol):
+    """Where pages of periods are made."""
+
+    def add(
+        self,
+        model: WatchedModel,
+        period: Period,
+        drift: DataDrift,
+        reference: CountedRows,
+        current: CountedRows,
+        threshold: float,
+    ) -> None:
+        """Make those of a period, in place of those that it had."""
+
+
 class ModelWatch:
     """A version's scored rows and its reference, for as many periods as are asked for."""
 
@@ -66,6 +82,7 @@ class ModelWatch:
         threads: int,
         code: str,
         outcomes: OutcomeData | None = None,
+        pages: PeriodPages | None = None,
     ) -> None:
         """Watch ``model``; with ``outcomes``, months say what is expected of them and what came of earlier ones."""
         self.model = model
@@ -76,6 +93,7 @@ class ModelWatch:
         self._threads = threads
         self._code = code
         self._outcomes = outcomes
+        self._pages = pages
         self._performance = (
             None
             if reference is None or outcomes is None
@@ -86,7 +104,7 @@ class ModelWatch:
     def period(self, period: Period, at: datetime, progress: Callable[[float], None] = lambda _share: None) -> Watched:
         """Look at a period: count, compare, and say what is beyond thresholds or could not be looked at."""
         files = self._files.of_period(self.model, period)
-        drift, notes = None, list(self._notes_without_rows())
+        drift, notes, together = None, list(self._notes_without_rows()), None
         with self._current(files, period) as current:
             rows, parties = 0, 0
             if current is not None:
@@ -102,12 +120,16 @@ class ModelWatch:
                         progress=progress,
                     )
                     notes += _notes_on_segments(drift, self._reference_rows, self._thresholds)
+                    if parties >= self._thresholds.least_parties and period.kind != "day":
+                        together = self._together(period, drift, self._reference_rows, current)
         if not rows:
             notes.append(Note("no_rows", f"No rows were scored in {period.name}.", f"{period.name} 没有评分记录。"))
         findings = []
         judged = drift is not None and parties >= self._thresholds.least_parties
         if drift is not None and judged:
             findings += findings_of(drift, self._thresholds)
+        if together is not None:
+            findings += multivariate_findings(together, self._thresholds)
         figures, details = self._of_performance(period, findings, notes) if period.kind == "month" else ((), {})
         kept = MonitoredPeriod(
             model=self.model,
@@ -117,7 +139,7 @@ class ModelWatch:
             judged=judged,
             notes=tuple(notes),
             findings=tuple(findings),
-            details=details,
+            details=details | ({"multivariate": asdict(together)} if together is not None else {}),
             reference_sha256=self._reference.sha256 if self._reference is not None else None,
             data_sha256=_files_sha256(files),
             thresholds_sha256=thresholds_sha256(),
@@ -125,6 +147,20 @@ class ModelWatch:
             made_at=at,
         )
         return Watched(kept, drift, tuple(figures))
+
+    def _together(
+        self, period: Period, drift: DataDrift, reference: CountedRows, current: CountedRows
+    ) -> MultivariateDrift | None:
+        """All columns together, of rows drawn from both sides; and the period's pages."""
+        columns = [column.name for column in self._columns() if column.name in current.columns]
+        count = self._thresholds.sampled_rows
+        sides = [rows.sample(columns, count) for rows in (reference, current)]
+        if self._pages is not None:
+            self._pages.add(self.model, period, drift, reference, current, self._thresholds.drift.watch)
+        return multivariate_drift(sides[0], sides[1], columns, self._threads)
+
+    def _columns(self) -> Sequence[ColumnProfile]:
+        return self._reference.columns if self._reference is not None else ()
 
     def _of_performance(
         self, period: Period, findings: list[Finding], notes: list[Note]

@@ -128,9 +128,14 @@ def _shifts(weeks: Weeks, each: int, rng: np.random.Generator) -> Iterator[Shift
         for name in weeks.features
         if all(len(column_profile(rows[name]).edges) >= 7 for rows in (weeks.reference, there[1]))
     ]
-    for feature in rng.choice(usable, each, replace=False).tolist():
+    planted_into = 0
+    for feature in rng.permutation(usable).tolist():
         everywhere = _moved_by(weeks.population, weeks.reference, feature)
         in_segment = _moved_by(there[0], there[1], feature)
+        # Where most rows have no value, no move of the others is so large a shift.
+        if everywhere is None or in_segment is None or planted_into == each:
+            continue
+        planted_into += 1
         yield Shift("sudden", feature, _ranks_up(feature, partial(_at_once, everywhere)), 0)
         yield Shift("gradual", feature, _ranks_up(feature, partial(_bit_by_bit, everywhere)), 5)
         yield Shift("seasonal", feature, _ranks_up(feature, partial(_for_a_season, everywhere)), 3)
@@ -172,8 +177,8 @@ def _shifted(rows: pl.DataFrame, feature: str, ranks: float, own: pl.Expr | None
     return rows.with_columns(pl.Series(feature, values))
 
 
-def _moved_by(population: pl.DataFrame, reference: pl.DataFrame, feature: str) -> float:
-    """How far to move a feature so that its PSI is what is to be planted, on all rows of the population."""
+def _moved_by(population: pl.DataFrame, reference: pl.DataFrame, feature: str) -> float | None:
+    """How far to move a feature so that its PSI on all rows is what is to be planted; None if it cannot be so large."""
     profile = column_profile(reference[feature])
     edges = np.array(profile.edges)
     before = np.array(profile.counts)
@@ -183,7 +188,7 @@ def _moved_by(population: pl.DataFrame, reference: pl.DataFrame, feature: str) -
         values = _shifted(population, feature, middle)[feature].to_numpy()
         is_less = stability_index(before, bin_counts(values, edges)) < _PLANTED_PSI
         low, high = (middle, high) if is_less else (low, middle)
-    return high
+    return high if high < 1.0 else None
 
 
 def _from_week(change: Change, number: int) -> Callable[[pl.DataFrame], pl.DataFrame]:
