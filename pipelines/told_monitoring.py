@@ -36,6 +36,8 @@ def tell_monitoring(console: Console, found: Monitored) -> None:
     if found.cases:
         console.print()
         tell_cases(console, found.cases)
+    for path in found.reports:
+        console.print(f"report  {path}", highlight=False, soft_wrap=True)
 
 
 def tell_alarms(console: Console, alarms: Sequence[KeptAlarm]) -> None:

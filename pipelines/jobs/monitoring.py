@@ -3,6 +3,7 @@
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 
 from sqlalchemy import Engine
 
@@ -25,6 +26,7 @@ from reporting.monitoring.kept import (
     watched_until,
 )
 from reporting.monitoring.periods import PERIOD_KINDS, Period, PeriodKind, periods_ended
+from reporting.monitoring.report import model_report, write_model_report
 from reporting.monitoring.scored import ScoredFiles, WatchedModel
 from reporting.monitoring.thresholds import Thresholds, read_thresholds
 from reporting.monitoring.watching import ModelWatch, OutcomeData, PeriodPages, counting
@@ -52,12 +54,14 @@ class Monitored:
         periods: in the order in which they were looked at.
         alarms: of the models looked at, that are open after it.
         cases: that it opened.
+        reports: pages that it wrote.
     """
 
     collected: Collected
     periods: list[MonitoredPeriod] = field(default_factory=list)
     alarms: list[KeptAlarm] = field(default_factory=list)
     cases: list[Case] = field(default_factory=list)
+    reports: list[Path] = field(default_factory=list)
 
 
 def monitor(
@@ -135,7 +139,7 @@ def _watch(settings: Settings, engine: Engine, watched: _Watch, reporter: Report
         for period in watched.periods:
             seen = watch.period(period, datetime.now(UTC), as_steps(advance))
             with engine.begin() as keeping:
-                keep_period(keeping, seen.period, seen.drift, seen.figures)
+                keep_period(keeping, seen.period, seen.drift, watched.thresholds, seen.figures)
             found.periods.append(seen.period)
     for kind in PERIOD_KINDS:
         with engine.begin() as keeping:
@@ -144,6 +148,16 @@ def _watch(settings: Settings, engine: Engine, watched: _Watch, reporter: Report
             kept = keep_alarms(keeping, model, kind, alarms)
             found.cases += open_cases(keeping, kept, watched.thresholds.owners, datetime.now(UTC))
         found.alarms += [one for one in kept if one.alarm.is_open]
+    _write_report(settings, engine, watched, found)
+
+
+def _write_report(settings: Settings, engine: Engine, watched: _Watch, found: Monitored) -> None:
+    with reading(engine) as connection:
+        report = model_report(connection, watched.model)
+    if report is not None:
+        path = Workspace.of(settings).reports / "monitoring" / f"{watched.model.name}-v{watched.model.version}.html"
+        write_model_report(path, report, watched.thresholds, datetime.now(UTC))
+        found.reports.append(path)
 
 
 def _in_service_now(settings: Settings) -> set[WatchedModel]:
@@ -175,7 +189,8 @@ def _outcomes(settings: Settings, model: WatchedModel) -> OutcomeData | None:
     tables = ("statements", "defaults", "parties")
     if not scores_parties(model.name) or not all(any((workspace.canonical / one).glob("*.parquet")) for one in tables):
         return None
-    return OutcomeData(workspace.canonical, read_manifest(workspace.data).horizon_months)
+    manifest = read_manifest(workspace.data)
+    return OutcomeData(workspace.canonical, manifest.horizon_months, manifest.observed_until)
 
 
 def _reference(settings: Settings, model: WatchedModel) -> Reference | None:

@@ -85,6 +85,7 @@ class ColumnShape:
         constant: whether all values are one, where training had several.
         scaled_by: the power of ten that all quantiles were multiplied by, if they were.
         unseen: some of the codes or texts that training never had, the most frequent first.
+        is_code: whether training had few values of it: texts, codes, flags.
     """
 
     column: str
@@ -96,6 +97,7 @@ class ColumnShape:
     constant: bool = False
     scaled_by: float | None = None
     unseen: tuple[str, ...] = ()
+    is_code: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +212,8 @@ def _shape_of_numbers(
         return ColumnShape(profile.name, reference_mean=profile.mean), 0
     area, ks = wasserstein_and_ks(before, after)
     spread = float(before.std()) if math.isfinite(before[0] + before[-1]) else math.nan
-    unseen = _unseen_values(after, _few_values(before))
+    codes = _few_values(before)
+    unseen = _unseen_values(after, codes)
     shape = ColumnShape(
         profile.name,
         wasserstein=_finite(area / spread) if spread > 0 else None,
@@ -223,6 +226,7 @@ def _shape_of_numbers(
         constant=bool(after[0] == after[-1] and before[0] != before[-1]),
         scaled_by=_power_of_ten(before, after),
         unseen=tuple(f"{value:g}" for value, _ in unseen[:_NEW_SHOWN]),
+        is_code=bool(codes),
     )
     return shape, sum(rows for _, rows in unseen)
 
@@ -234,6 +238,7 @@ def _shape_of_texts(reference: CountedRows, current: CountedRows, profile: Colum
         profile.name,
         constant=len(now) == 1 < len(known),
         unseen=tuple(text for _, text in unseen[:_NEW_SHOWN]),
+        is_code=True,
     )
     return shape, sum(rows for rows, _ in unseen)
 

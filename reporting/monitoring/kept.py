@@ -26,10 +26,12 @@ from group.database import UtcDateTime, metadata
 from reporting.monitoring.alarms import Alarm, JudgedPeriod
 from reporting.monitoring.drift import DataDrift
 from reporting.monitoring.findings import Finding
+from reporting.monitoring.methods import distance_of
 from reporting.monitoring.notes import Note
 from reporting.monitoring.performance.judged import Figure
 from reporting.monitoring.periods import Period, PeriodKind
 from reporting.monitoring.scored import WatchedModel
+from reporting.monitoring.thresholds import Thresholds
 from training.reference import FEATURE
 
 
@@ -76,6 +78,9 @@ monitor_columns: Final = Table(
     Column("ks", Float),
     Column("ks_p_value", Float),
     Column("mean", Float),
+    Column("method", String(16)),
+    Column("distance", Float),
+    Column("beyond", Boolean),
     Column("missing_share", Float, nullable=False),
     Column("outside_share", Float, nullable=False),
     Column("unseen_share", Float, nullable=False),
@@ -153,7 +158,11 @@ class KeptAlarm:
 
 
 def keep_period(
-    connection: Connection, monitored: MonitoredPeriod, drift: DataDrift | None, figures: Sequence[Figure] = ()
+    connection: Connection,
+    monitored: MonitoredPeriod,
+    drift: DataDrift | None,
+    thresholds: Thresholds,
+    figures: Sequence[Figure] = (),
 ) -> None:
     """Keep a period's figures in place of those that it had before."""
     own = _named(monitored.model, monitored.period.kind) | {"begins": monitored.period.begins}
@@ -167,7 +176,7 @@ def keep_period(
         **{name: getattr(monitored, name) for name in _PLAIN},
     }
     connection.execute(insert(monitor_periods), own | values)
-    rows = _column_rows(drift) if drift is not None else []
+    rows = _column_rows(drift, thresholds) if drift is not None else []
     if rows:
         connection.execute(insert(monitor_columns), [own | row for row in rows])
     if figures:
@@ -198,6 +207,49 @@ def kept_periods(connection: Connection, model: WatchedModel, kind: PeriodKind) 
         )
         for row in rows
     ]
+
+
+@dataclass(frozen=True, slots=True)
+class KeptColumn:
+    """A column's figures of a period and segment, as they are kept; those of shapes are of all rows alone."""
+
+    segment: str
+    subject: str
+    rows: int
+    stability_index: float
+    jensen_shannon: float
+    wasserstein: float | None
+    ks: float | None
+    mean: float | None
+    method: str | None
+    distance: float | None
+    beyond: bool | None
+    missing_share: float
+    outside_share: float
+    unseen_share: float
+
+
+def kept_columns(connection: Connection, model: WatchedModel, period: Period) -> list[KeptColumn]:
+    """The figures of a period's columns, the most moved first."""
+    names = KeptColumn.__dataclass_fields__
+    own = _named(model, period.kind) | {"begins": period.begins}
+    rows = connection.execute(
+        select(*(monitor_columns.c[name] for name in names))
+        .where(*(monitor_columns.c[name] == value for name, value in own.items()))
+        .order_by(monitor_columns.c.stability_index.desc(), monitor_columns.c.subject, monitor_columns.c.segment)
+    )
+    return [KeptColumn(*row) for row in rows]
+
+
+def kept_history(connection: Connection, model: WatchedModel, kind: PeriodKind, subject: str) -> dict[date, float]:
+    """The PSI of a column over the periods of a kind, of all rows, by the first day of each."""
+    own = _named(model, kind) | {"subject": subject, "segment": "all"}
+    rows = connection.execute(
+        select(monitor_columns.c.begins, monitor_columns.c.stability_index)
+        .where(*(monitor_columns.c[name] == value for name, value in own.items()))
+        .order_by(monitor_columns.c.begins)
+    )
+    return {row.begins: row.stability_index for row in rows}
 
 
 def watched_until(connection: Connection) -> date | None:
@@ -268,16 +320,20 @@ def _named(model: WatchedModel, kind: PeriodKind) -> dict[str, str]:
     return {"model": model.name, "version": model.version, "period": kind}
 
 
-def _column_rows(drift: DataDrift) -> list[dict[str, Any]]:
+def _column_rows(drift: DataDrift, thresholds: Thresholds) -> list[dict[str, Any]]:
     rows = []
     for one in drift.columns:
         shape = drift.shapes[one.column] if not one.segment.dimension else None
+        chosen = distance_of(one, shape, thresholds) if shape else None
         rows.append(
             {
                 "segment": str(one.segment),
                 "subject": one.column.removeprefix(FEATURE),
                 **{name: getattr(one, name) for name in _MEASURES},
                 **{name: getattr(shape, name) if shape else None for name in _SHAPES},
+                "method": chosen.method if chosen else None,
+                "distance": chosen.value if chosen else None,
+                "beyond": chosen.beyond if chosen else None,
             }
         )
     return rows

@@ -38,10 +38,11 @@ _MOST_CELLS_IN_MEMORY: Final = 40_000_000
 
 @dataclass(frozen=True)
 class OutcomeData:
-    """Where outcomes of parties are found, and in how many months a default counts."""
+    """Where outcomes of parties are found, in how many months a default counts, and up to when all are recorded."""
 
     canonical: Path
     horizon_months: int
+    observed_until: datetime
 
 
 @dataclass(frozen=True)
@@ -169,14 +170,18 @@ class ModelWatch:
         if self._performance is None or self._outcomes is None:
             return (), {}
         canonical, horizon = self._outcomes.canonical, self._outcomes.horizon_months
-        found = period_performance(self._performance, self._files, self.model, period, canonical, horizon)
+        # What is not recorded yet has not not happened.
+        known_at = min(period.instants[1], self._outcomes.observed_until)
+        found = period_performance(self._performance, self._files, self.model, period, canonical, horizon, known_at)
         own = performance_findings(found, self._performance, self._thresholds)
         findings += own
         notes += performance_notes(found, own)
         details = {
             "performance": asdict(found),
             "at_training": asdict(self._performance.performance),
-            "vintages": [asdict(one) for one in vintage_curves(self._files, self.model, canonical, period, horizon)],
+            "vintages": [
+                asdict(one) for one in vintage_curves(self._files, self.model, canonical, period, horizon, known_at)
+            ],
             "rolls": [asdict(one) for one in roll_rates(canonical, period)],
         }
         return performance_figures(found, period.name), details

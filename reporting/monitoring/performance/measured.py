@@ -121,15 +121,16 @@ def period_performance(
     period: Period,
     canonical: Path,
     horizon_months: int,
+    known_at: datetime,
 ) -> PeriodPerformance:
-    """A month's performance, from what was known at its end."""
+    """A month's performance, from what was known at an instant: its end, or that up to which all is recorded."""
     too_few: list[str] = []
     current = _rows(files, model, period)
     expected = None if current.is_empty() else _estimated(reference, current)
     return PeriodPerformance(
         expected,
-        _early(reference, files, model, period, canonical, horizon_months, too_few),
-        _realised(reference, files, model, period, canonical, horizon_months, too_few),
+        _early(reference, files, model, period, canonical, horizon_months, known_at, too_few),
+        _realised(reference, files, model, period, canonical, horizon_months, known_at, too_few),
         tuple(too_few),
     )
 
@@ -146,13 +147,14 @@ def _realised(
     period: Period,
     canonical: Path,
     horizon_months: int,
+    known_at: datetime,
     too_few: list[str],
 ) -> Realised | None:
     earlier = _earlier(period, horizon_months)
     rows = _rows(files, model, earlier)
     if rows.is_empty():
         return None
-    found = outcomes_of(canonical, rows, horizon_months, period.instants[1])
+    found = outcomes_of(canonical, rows, horizon_months, known_at)
     known = rows.with_columns(found.rows["defaulted"]).drop_nulls("defaulted")
     labels = known["defaulted"].cast(pl.Float64).to_numpy()
     if min(labels.sum(), (1 - labels).sum()) < _LEAST_EVENTS:
@@ -178,13 +180,14 @@ def _early(
     period: Period,
     canonical: Path,
     horizon_months: int,
+    known_at: datetime,
     too_few: list[str],
 ) -> EarlyOf | None:
     earlier = _earlier(period, EARLY_MONTHS)
     rows = _rows(files, model, earlier, features=True)
     if rows.is_empty() or reference.early is None:
         return None
-    found = outcomes_of(canonical, rows, horizon_months, period.instants[1])
+    found = outcomes_of(canonical, rows, horizon_months, known_at)
     known = rows.with_columns(found.rows["early"]).drop_nulls("early")
     if known.is_empty():
         return None

@@ -1,7 +1,7 @@
 """Vintage curves of what was scored, and how arrears roll from month to month."""
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -38,9 +38,9 @@ class Roll:
 
 
 def vintage_curves(
-    files: ScoredFiles, model: WatchedModel, canonical: Path, period: Period, horizon_months: int
+    files: ScoredFiles, model: WatchedModel, canonical: Path, period: Period, horizon_months: int, known_at: datetime
 ) -> list[VintagePoint]:
-    """Curves of the months up to a period, as far as they were known at its end: a point each month that is over."""
+    """Curves of the months up to a period, as far as outcomes were known: a point each month that was over then."""
     until = period.instants[1]
     first = plus_months(until, -_COHORTS)
     paths = [str(path) for path in files.files(model, first.date(), period.ends)]
@@ -57,7 +57,7 @@ def vintage_curves(
         {
             "defaults": f"{canonical}/defaults/*.parquet",
             "parties": f"{canonical}/parties/*.parquet",
-            "known_at": until,
+            "known_at": known_at,
             "horizon": horizon_months,
         },
         asked=asked,
