@@ -123,6 +123,21 @@ class Settings(BaseSettings):
         le=3_660,
         description="days from 1 to 3660: so long is a job's result kept after its end; then it is removed",
     )
+    alarm_webhook_url: SecretStr | None = Field(
+        None, description="http(s)://HOST/PATH, to which each case that monitoring opens is posted as JSON"
+    )
+    alarm_webhook_key: SecretStr | None = Field(
+        None,
+        min_length=32,
+        description="a secret of at least 32 characters: posts are signed with it (HMAC-SHA-256, X-Jinkong-Signature)",
+    )
+    alarm_smtp_url: SecretStr | None = Field(
+        None,
+        description="smtp://USER:PASSWORD@HOST:587 (STARTTLS where the server has it) or smtps://…:465, by which cases "
+        "that monitoring opens are mailed",
+    )
+    alarm_mail_from: str = Field("", description="the address that alarms are mailed from")
+    alarm_mail_to: str = Field("", description="addresses, separated by commas, that alarms are mailed to")
     max_body_bytes: int = Field(
         65_536, ge=1_024, le=104_857_600, description="a whole number from 1024 to 104857600: the largest request body"
     )
@@ -152,6 +167,20 @@ class Settings(BaseSettings):
         if keys is not None and any(len(key.strip()) < 32 for key in keys.get_secret_value().split(",")):
             raise ValueError("too short a key")
         return keys
+
+    @field_validator("alarm_webhook_url")
+    @classmethod
+    def _webhook_is_http(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is not None and not url.get_secret_value().startswith(("http://", "https://")):
+            raise ValueError("not a URL of a server")
+        return url
+
+    @field_validator("alarm_smtp_url")
+    @classmethod
+    def _mail_goes_by_smtp(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is not None and not url.get_secret_value().startswith(("smtp://", "smtps://")):
+            raise ValueError("not a URL of a mail server")
+        return url
 
     @field_validator("mlflow_tracking_uri")
     @classmethod

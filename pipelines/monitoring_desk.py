@@ -21,7 +21,7 @@ monitoring_app = typer.Typer(
     "at any past days (again). Run it daily.\n\n"
     "[bold]replay[/bold] scores past months as the champion would have; [bold]alarms[/bold] and [bold]cases[/bold] "
     "list what is open; [bold]ui[/bold] opens Evidently's pages; "
-    "[bold]take[/bold] and [bold]close[/bold] work on a case.",
+    "[bold]take[/bold], [bold]retrain[/bold] and [bold]close[/bold] work on a case.",
 )
 
 
@@ -55,6 +55,12 @@ def monitor(
     ] = None,
     *,
     pages: Annotated[bool, typer.Option(help="add weeks and months to Evidently's workspace")] = True,
+    retrain: Annotated[
+        bool,
+        typer.Option(
+            help="start the training that an open alarm or the schedule asks for; not where --to names a past day"
+        ),
+    ] = True,
 ) -> None:
     """Look at what was scored."""
     if context.invoked_subcommand is not None:
@@ -62,14 +68,18 @@ def monitor(
     _require_order(first, last)
     with starting():
         from pipelines.jobs.monitoring import monitor as run
-        from pipelines.told_monitoring import tell_monitoring
+        from pipelines.jobs.retraining import retrain_due
+        from pipelines.told_monitoring import tell_monitoring, tell_retrained
         from reporting.monitoring.periods import PERIOD_KINDS
+        from reporting.monitoring.thresholds import read_thresholds
 
     settings = load_settings()
     kinds = tuple(kind for kind in PERIOD_KINDS if not period or kind in {one.value for one in period})
     with working(settings):
         found = run(settings, _day(first), _day(last), reporter(), kinds=kinds, pages=pages)
-    tell_monitoring(console(), found)
+        tell_monitoring(console(), found)
+        if retrain and last is None:
+            tell_retrained(console(), retrain_due(settings, read_thresholds(), reporter()))
 
 
 @monitoring_app.command()
@@ -99,6 +109,18 @@ def replay(
     for day, rows in counts.items():
         console().print(f"{day}  {rows:>9,} rows scored by version {registered.version}", highlight=False)
     console().print(f"Now: jinkong monitor --from {min(counts)} --to {last:%Y-%m-%d}", highlight=False)
+
+
+@monitoring_app.command("retrain")
+def retrain_model(case: CaseArgument) -> None:
+    """Train the model of a case again. The candidate waits to be approved; nothing promotes itself."""
+    with starting():
+        from pipelines.jobs.retraining import retrain_for
+        from pipelines.told_monitoring import tell_retrained
+
+    settings = load_settings()
+    with working(settings):
+        tell_retrained(console(), [retrain_for(settings, case, reporter())])
 
 
 @monitoring_app.command()

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from pipelines.jobs.monitoring import Monitored
+from pipelines.jobs.retraining import Retrained
 from reporting.monitoring.alarms import ALARM_NAMES, SUGGESTIONS
 from reporting.monitoring.cases import Case
 from reporting.monitoring.kept import KeptAlarm, MonitoredPeriod
@@ -36,6 +37,10 @@ def tell_monitoring(console: Console, found: Monitored) -> None:
     if found.cases:
         console.print()
         tell_cases(console, found.cases)
+    if found.sent.sent:
+        console.print(f"{found.sent.sent} messages sent", highlight=False)
+    for failed in found.sent.failed:
+        console.print(f"[yellow]not sent[/yellow], tried again next time: {failed}", highlight=False, soft_wrap=True)
     for path in found.reports:
         console.print(f"report  {path}", highlight=False, soft_wrap=True)
 
@@ -75,6 +80,21 @@ def tell_cases(console: Console, cases: Sequence[Case]) -> None:
             f"{case.opened_at:%Y-%m-%d}",
         )  # fmt: skip
     console.print(table)
+
+
+def tell_retrained(console: Console, done: Sequence[Retrained]) -> None:
+    """What came of training again, and what is to be done with it."""
+    for one in done:
+        why = "it is time" if one.why == "schedule" else f"case {one.why[:_ID_SHOWN]}"
+        if one.outcome == "candidate":
+            told = (
+                f"version {one.version} waits to be approved: jinkong models approve {one.model} --by NAME --reason …"
+            )
+        elif one.outcome == "rejected":
+            told = one.told
+        else:
+            told = "data, parameters and code are what they were, so nothing new came of it; load newer data first"
+        console.print(f"{one.model} was trained again ({why}): {told}", highlight=False, soft_wrap=True)
 
 
 def _tell_periods(console: Console, periods: Sequence[MonitoredPeriod]) -> None:

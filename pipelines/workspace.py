@@ -5,6 +5,7 @@ from pathlib import Path
 
 from features.place import canonical_folder, features_folder
 from group.settings import Settings
+from serving.metrics import monitoring_metrics
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +103,11 @@ class Workspace:
     def scored(self) -> Path:
         """Scored rows as monitoring reads them."""
         return self.monitoring / "scored"
+
+    @property
+    def monitoring_metrics(self) -> Path:
+        """What was last watched, for Prometheus; the API's ``/metrics`` shows it too."""
+        return monitoring_metrics(self.home)
 
     @property
     def evidently(self) -> Path:

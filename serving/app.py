@@ -42,7 +42,7 @@ problem+json (RFC 9457) with a stable `code`. Lists come in pages; `next_cursor`
 
 def create_app(settings: Settings, connect: Callable[[Settings], Backend] = open_backend) -> DirectApi:
     """The application. It starts without a champion and answers 503 until there is one."""
-    metrics = Metrics()
+    metrics = Metrics(settings.home)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:

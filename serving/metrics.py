@@ -1,6 +1,7 @@
 """What Prometheus reads: requests by route and answer, their duration, the model in service."""
 
 import time
+from pathlib import Path
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -11,10 +12,16 @@ CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 _SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 
 
-class Metrics:
-    """The measures of one application, in a registry of its own."""
+def monitoring_metrics(home: Path) -> Path:
+    """What monitoring last wrote of the models, in Prometheus' text format."""
+    return home.absolute() / "monitoring" / "metrics.prom"
 
-    def __init__(self) -> None:
+
+class Metrics:
+    """The measures of one application, in a registry of its own, and those of monitoring."""
+
+    def __init__(self, home: Path) -> None:
+        self._monitored = monitoring_metrics(home)
         self._registry = CollectorRegistry()
         self._requests = Counter(
             "jinkong_requests", "HTTP requests answered", ("route", "method", "status"), registry=self._registry
@@ -53,7 +60,14 @@ class Metrics:
         self._model.clear()
         if model is not None:
             self._model.labels(*model).set(1)
-        return generate_latest(self._registry)
+        return generate_latest(self._registry) + self._of_monitoring()
+
+    def _of_monitoring(self) -> bytes:
+        try:
+            return self._monitored.read_bytes()
+        except OSError:
+            # Nothing was watched in this home yet.
+            return b""
 
 
 class Measured:

@@ -9,6 +9,7 @@ from sqlalchemy import Engine
 
 from features import read_manifest
 from group.database import migrated, reading
+from group.files import write_text_whole
 from group.libraries import hush_the_end, hushed
 from group.settings import Settings
 from pipelines.jobs.scored_rows import Collected, collect_scores
@@ -25,7 +26,9 @@ from reporting.monitoring.kept import (
     kept_periods,
     watched_until,
 )
+from reporting.monitoring.messages import Sent, channels, send_messages, write_messages
 from reporting.monitoring.periods import PERIOD_KINDS, Period, PeriodKind, periods_ended
+from reporting.monitoring.prometheus import metrics_text
 from reporting.monitoring.report import model_report, write_model_report
 from reporting.monitoring.scored import ScoredFiles, WatchedModel
 from reporting.monitoring.thresholds import Thresholds, read_thresholds
@@ -55,6 +58,7 @@ class Monitored:
         alarms: of the models looked at, that are open after it.
         cases: that it opened.
         reports: pages that it wrote.
+        sent: messages about cases, of this run and of earlier ones that failed.
     """
 
     collected: Collected
@@ -62,6 +66,7 @@ class Monitored:
     alarms: list[KeptAlarm] = field(default_factory=list)
     cases: list[Case] = field(default_factory=list)
     reports: list[Path] = field(default_factory=list)
+    sent: Sent = field(default=Sent(0, ()))
 
 
 def monitor(
@@ -107,6 +112,10 @@ def monitor(
             own = [one for one in periods if one.begins <= service.last and one.ends > service.first]
             if own or service.retired:
                 _watch(settings, engine, _Watch(model, service, own, thresholds, pages), reporter, found)
+        with reading(engine) as connection:
+            write_text_whole(workspace.monitoring_metrics, metrics_text(connection, models))
+        with reporter.bar("sending what is to be told", None):
+            found.sent = send_messages(engine, settings, datetime.now(UTC))
     return found
 
 
@@ -146,7 +155,11 @@ def _watch(settings: Settings, engine: Engine, watched: _Watch, reporter: Report
             periods = judged_periods(kept_periods(keeping, model, kind))
             alarms = alarms_of(periods, watched.thresholds.drift.clear_periods, watched.service.retired)
             kept = keep_alarms(keeping, model, kind, alarms)
-            found.cases += open_cases(keeping, kept, watched.thresholds.owners, datetime.now(UTC))
+            at = datetime.now(UTC)
+            opened = open_cases(keeping, kept, watched.thresholds.owners, at)
+            for case, alarm in opened:
+                write_messages(keeping, case, alarm, channels(settings), at)
+            found.cases += [case for case, _ in opened]
         found.alarms += [one for one in kept if one.alarm.is_open]
     _write_report(settings, engine, watched, found)
 

@@ -20,6 +20,7 @@ CaseState = Literal["open", "in_work", "closed"]
 CASE_OPENED: Final = "monitoring.case_opened"
 CASE_TAKEN: Final = "monitoring.case_taken"
 CASE_CLOSED: Final = "monitoring.case_closed"
+CASE_RETRAINED: Final = "monitoring.case_retrained"
 _MONITORING: Final = "monitoring"
 """Who opens cases, on record."""
 
@@ -34,6 +35,7 @@ monitor_cases: Final = Table(
     Column("owner", String(80), nullable=False),
     Column("opened_at", UtcDateTime, nullable=False),
     Column("closed_at", UtcDateTime),
+    Column("retrained_version", String(32)),
     Index("ix_monitor_cases_model", "model", "state"),
 )
 
@@ -57,14 +59,20 @@ class Case:
     owner: str
     opened_at: datetime
     closed_at: datetime | None
+    retrained_version: str | None = None
+
+    @property
+    def retrained(self) -> bool:
+        """Whether it led to a training, whatever came of it."""
+        return self.retrained_version is not None
 
 
 def open_cases(
     connection: Connection, alarms: list[KeptAlarm], owners: Mapping[FindingKind, str], at: datetime
-) -> list[Case]:
+) -> list[tuple[Case, KeptAlarm]]:
     """See that each open alarm has a case: the one it had, the one that is open of its kind, or a new one.
 
-    Returns the new ones.
+    Returns the new ones, each with the alarm that opened it.
     """
     opened = []
     for kept in alarms:
@@ -73,7 +81,7 @@ def open_cases(
         case = _unclosed(connection, kept.model, kept.alarm.kind)
         if case is None:
             case = _new(connection, kept, owners[kept.alarm.kind], at)
-            opened.append(case)
+            opened.append((case, kept))
         name_case(connection, kept, case.case_id)
     return opened
 
@@ -100,6 +108,19 @@ def close(connection: Connection, case_id: str, *, by: str, reason: str, at: dat
     return _step(connection, case_id, CASE_CLOSED, by, reason.strip(), at, state="closed", closed_at=at)
 
 
+def note_retraining(connection: Connection, case_id: str, version: str | None, outcome: str, at: datetime) -> Case:
+    """Note that a case led to a training, and to which version.
+
+    Raises:
+        NoCase: there is none.
+        CaseRefused: it is closed.
+    """
+    return _step(
+        connection, case_id, CASE_RETRAINED, _MONITORING, f"{outcome}: version {version or 'none'}", at,
+        state="in_work", retrained_version=version or "",
+    )  # fmt: skip
+
+
 def find_case(connection: Connection, case_id: str) -> Case:
     """A case, by its id or by a beginning of it that no other has.
 
@@ -111,6 +132,11 @@ def find_case(connection: Connection, case_id: str) -> Case:
         many = f"{len(found)} cases begin with '{case_id}'" if len(found) > 1 else f"There is no case '{case_id}'"
         raise NoCase(f"{many}; `jinkong monitor cases` lists them.")
     return _case(found[0])
+
+
+def unclosed_cases(connection: Connection) -> list[Case]:
+    """Cases that somebody has to work on, the newest first."""
+    return [case for case in all_cases(connection) if case.state != "closed"]
 
 
 def all_cases(connection: Connection) -> list[Case]:
@@ -173,5 +199,6 @@ def _step(
 
 def _case(row: Any) -> Case:
     return Case(
-        row.case_id, WatchedModel(row.model, row.version), row.kind, row.state, row.owner, row.opened_at, row.closed_at
-    )
+        row.case_id, WatchedModel(row.model, row.version), row.kind, row.state, row.owner, row.opened_at,
+        row.closed_at, row.retrained_version,
+    )  # fmt: skip

@@ -102,6 +102,13 @@ class DistanceThresholds(_Strict):
     p_value: Share
 
 
+class Retraining(_Strict):
+    """What starts a training."""
+
+    on_alarm: bool
+    every_days: Annotated[int, Field(ge=1)]
+
+
 class Thresholds(_Strict):
     """All of the file."""
 
@@ -114,6 +121,7 @@ class Thresholds(_Strict):
     multivariate: MultivariateThresholds
     skew: SkewThresholds
     owners: dict[FindingKind, Annotated[str, Field(min_length=1, max_length=80)]]
+    retraining: Retraining
     tests_up_to_rows: Annotated[int, Field(ge=0)]
     distances: DistanceThresholds
 

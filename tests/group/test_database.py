@@ -27,7 +27,7 @@ from group.database import (
     open_database,
     require_current,
 )
-from reporting.monitoring import cases
+from reporting.monitoring import cases, messages
 from reporting.monitoring import kept as monitored
 from serving import once, party_scores, score_history, shadow, unsettled
 from serving.jobs import kept as jobs
@@ -51,6 +51,7 @@ def test_migrations_make_the_tables_that_the_code_declares(database_url: str) ->
             jobs.score_jobs,
             monitored.monitor_periods,
             cases.monitor_cases,
+            messages.monitor_messages,
             shadow.shadow_scores,
             offers.precredit_offers,
             releases.precredit_policies,

@@ -92,11 +92,24 @@ def upgrade() -> None:
         sa.Column("owner", sa.String(80), nullable=False),
         sa.Column("opened_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("closed_at", sa.DateTime(timezone=True)),
+        sa.Column("retrained_version", sa.String(32)),
         sa.PrimaryKeyConstraint("case_id", name="pk_monitor_cases"),
     )
     op.create_index("ix_monitor_cases_model", "monitor_cases", ["model", "state"])
+    op.create_table(
+        "monitor_messages",
+        sa.Column("message_id", sa.String(36), nullable=False),
+        sa.Column("case_id", sa.String(36), nullable=False),
+        sa.Column("channel", sa.String(16), nullable=False),
+        sa.Column("content", sa.Text, nullable=False),
+        sa.Column("written_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("sent_at", sa.DateTime(timezone=True)),
+        sa.Column("tries", sa.Integer, nullable=False),
+        sa.Column("error", sa.Text),
+        sa.PrimaryKeyConstraint("message_id", name="pk_monitor_messages"),
+    )
 
 
 def downgrade() -> None:
-    for table in ("monitor_cases", "monitor_alarms", "monitor_figures", "monitor_columns", "monitor_periods"):
-        op.drop_table(table)
+    for table in ("messages", "cases", "alarms", "figures", "columns", "periods"):
+        op.drop_table(f"monitor_{table}")
