@@ -87,9 +87,9 @@ def tell_retrained(console: Console, done: Sequence[Retrained]) -> None:
     for one in done:
         why = "it is time" if one.why == "schedule" else f"case {one.why[:_ID_SHOWN]}"
         if one.outcome == "candidate":
-            told = (
-                f"version {one.version} waits to be approved: jinkong models approve {one.model} --by NAME --reason …"
-            )
+            how = f"jinkong models approve {one.model} --by NAME --reason …"
+            told = f"version {one.version} waits to be approved: {how}"
+
         elif one.outcome == "rejected":
             told = one.told
         else:
