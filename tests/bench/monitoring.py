@@ -19,17 +19,20 @@ from group.libraries import prepare_libraries
 
 prepare_libraries()
 
+from features import read_manifest  # noqa: E402
 from group.home import working_in  # noqa: E402
 from group.settings import Settings, load_settings  # noqa: E402
 from pipelines.jobs.features import build_features  # noqa: E402
 from pipelines.jobs.training import train_credit  # noqa: E402
 from pipelines.progress import Silence  # noqa: E402
+from pipelines.workspace import Workspace  # noqa: E402
 from tests.bench.drift_scale import measured  # noqa: E402
+from tests.bench.expected import expected_and_realised, halves, moved  # noqa: E402
 from tests.bench.groups import a_group  # noqa: E402
 from tests.bench.planted import planted, undisturbed  # noqa: E402
 from training import MODEL_NAME, latest_candidate, reference_of  # noqa: E402
 
-_PARTS: Final = ("scale", "planted", "undisturbed")
+_PARTS: Final = ("scale", "planted", "undisturbed", "expected")
 
 
 def main() -> None:
@@ -48,8 +51,15 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         if "scale" in parts:
             result["scale"] = scale(Path(folder), chosen.rows, chosen.reference_rows, chosen.evidently_rows)
-        if {"planted", "undisturbed"} & set(parts):
-            rows = reference(load_settings({}).at(chosen.home or Path(folder) / "home"), Path(folder))
+        if {"planted", "undisturbed", "expected"} & set(parts):
+            settings = load_settings({}).at(chosen.home or Path(folder) / "home")
+            whole = reference(settings, Path(folder))
+            rows = whole.filter(fold="train")
+            if "expected" in parts:
+                canonical = Workspace.of(settings).canonical
+                sides = halves(whole, canonical, read_manifest(Workspace.of(settings).data).horizon_months)
+                result["expected"] = {"auc": expected_and_realised(sides, seed=2), "moved": moved(sides, seed=3)}
+                log(f"expected: {result['expected']}")
             if "planted" in parts:
                 result["planted"] = of_kinds(planted(rows, chosen.features, seed=0))
             if "undisturbed" in parts:
@@ -110,7 +120,7 @@ def of_kinds(outcomes: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def reference(settings: Settings, folder: Path) -> pl.DataFrame:
-    """The rows that the credit model of a home was trained on."""
+    """The rows that the credit model of a home was trained and judged on."""
     registered = latest_candidate(settings, MODEL_NAME)
     if registered is None:
         with working_in(settings.home):
@@ -120,7 +130,7 @@ def reference(settings: Settings, folder: Path) -> pl.DataFrame:
         registered = latest_candidate(settings, MODEL_NAME)
     assert registered is not None
     found = reference_of(registered, settings, folder / "reference")
-    return pl.read_parquet(found.rows_file).filter(fold="train")
+    return pl.read_parquet(found.rows_file)
 
 
 def log(text: str) -> None:
