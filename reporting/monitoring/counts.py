@@ -167,13 +167,17 @@ class CountedRows:
         keys: Sequence[str] = [name for name in _ROW_KEYS if name in self.columns] or columns
         order = f"hash({', '.join(map(_quoted, keys))})"
         party = f"concat(legal_entity, ' ', {_PARTY})" if _PARTY in self.columns else "NULL"
-        rows = self._run(
-            f"""
-            SELECT {", ".join(map(_quoted, columns))}, coalesce({party}, {order}::VARCHAR) AS party
-            FROM "{self._view}"
-            ORDER BY {order} LIMIT {int(count)}
-            """  # noqa: S608 - as above
-        ).to_arrow_table()
+        rows = (
+            self._connection.cursor()
+            .sql(
+                f"""
+                SELECT {", ".join(map(_quoted, columns))}, coalesce({party}, {order}::VARCHAR) AS party
+                FROM "{self._view}"
+                ORDER BY {order} LIMIT {int(count)}
+                """  # noqa: S608 - as above
+            )
+            .to_arrow_table()
+        )
         return pl.DataFrame(pl.from_arrow(rows))
 
     def _with_dimensions(self, column: str | None = None) -> str:

@@ -25,7 +25,7 @@ from reporting.monitoring.counts import EVERYTHING, CountedRows
 from reporting.monitoring.drift import DataDrift
 from reporting.monitoring.periods import Period
 from reporting.monitoring.scored import WatchedModel
-from training.reference import PROBABILITY
+from training.reference import FEATURE, PROBABILITY
 
 _COLUMNS_SHOWN: Final = 40
 _ROWS_DRAWN: Final = 5_000
@@ -53,7 +53,7 @@ class Pages:
         """Add a period's run in place of the one that it had."""
         columns = shown_columns(drift)
         report = _report(drift, columns, threshold)
-        sides = [_dataset(rows.sample(columns, _ROWS_DRAWN).select(columns)) for rows in (current, reference)]
+        sides = [_dataset(rows.sample(columns, _ROWS_DRAWN), columns) for rows in (current, reference)]
         run = report.run(
             sides[0],
             sides[1],
@@ -105,11 +105,19 @@ register_stattest(
 
 def _report(drift: DataDrift, columns: Sequence[str], threshold: float) -> Report:
     _FIGURES.clear()
-    _FIGURES.update({one.column: one.stability_index for one in drift.columns if one.segment == EVERYTHING})
-    return Report([ValueDrift(column=name, method=EXACT, threshold=threshold) for name in columns], include_tests=True)
+    _FIGURES.update({_shown(one.column): one.stability_index for one in drift.columns if one.segment == EVERYTHING})
+    shown = [ValueDrift(column=_shown(name), method=EXACT, threshold=threshold) for name in columns]
+    return Report(shown, include_tests=True)
 
 
-def _dataset(rows: pl.DataFrame) -> Dataset:
+def _shown(column: str) -> str:
+    """A column's own name; that of the answers stays apart from a feature that is called so."""
+    own = column.removeprefix(FEATURE)
+    return own if own != PROBABILITY or column == PROBABILITY else column
+
+
+def _dataset(sampled: pl.DataFrame, columns: Sequence[str]) -> Dataset:
+    rows = sampled.select(pl.col(name).alias(_shown(name)) for name in columns)
     texts = [name for name in rows.columns if rows[name].dtype == pl.String]
     numbers = [name for name in rows.columns if name not in texts]
     definition = DataDefinition(numerical_columns=numbers, categorical_columns=texts)

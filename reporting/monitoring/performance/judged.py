@@ -80,6 +80,14 @@ def performance_notes(found: PeriodPerformance, findings: list[Finding]) -> list
         )
         for name in found.too_few
     ]
+    notes += [
+        Note(
+            "outcomes_late",
+            f"Outcomes of the scores of {name} should be known by now, and are not recorded yet: load newer data.",
+            f"{name} 评分的结果本应已知，但数据尚未更新至此，请加载新数据。",
+        )
+        for name in found.late
+    ]
     if found.realised is not None and found.realised.contradicted:
         count, of = found.realised.contradicted, found.realised.of
         notes.append(

@@ -85,13 +85,15 @@ class EarlyOf:
 class PeriodPerformance:
     """All of it; what is not known yet, or is of too few, is None.
 
-    ``too_few`` names earlier periods whose outcomes are over but too few to say anything.
+    ``too_few`` names earlier periods whose outcomes are over but too few to say anything, ``late`` those whose outcomes
+    should be known by now and are not recorded.
     """
 
     estimated: Estimated | None
     early: EarlyOf | None
     realised: Realised | None
     too_few: tuple[str, ...]
+    late: tuple[str, ...] = ()
 
 
 def performance_reference(reference: Reference, canonical: Path, horizon_months: int) -> PerformanceReference | None:
@@ -125,13 +127,15 @@ def period_performance(
 ) -> PeriodPerformance:
     """A month's performance, from what was known at an instant: its end, or that up to which all is recorded."""
     too_few: list[str] = []
+    late: list[str] = []
     current = _rows(files, model, period)
     expected = None if current.is_empty() else _estimated(reference, current)
     return PeriodPerformance(
         expected,
-        _early(reference, files, model, period, canonical, horizon_months, known_at, too_few),
-        _realised(reference, files, model, period, canonical, horizon_months, known_at, too_few),
+        _early(reference, files, model, period, canonical, horizon_months, known_at, too_few, late),
+        _realised(reference, files, model, period, canonical, horizon_months, known_at, too_few, late),
         tuple(too_few),
+        tuple(late),
     )
 
 
@@ -149,6 +153,7 @@ def _realised(
     horizon_months: int,
     known_at: datetime,
     too_few: list[str],
+    late: list[str],
 ) -> Realised | None:
     earlier = _earlier(period, horizon_months)
     rows = _rows(files, model, earlier)
@@ -156,6 +161,9 @@ def _realised(
         return None
     found = outcomes_of(canonical, rows, horizon_months, known_at)
     known = rows.with_columns(found.rows["defaulted"]).drop_nulls("defaulted")
+    if known.is_empty():
+        late.append(earlier.name)
+        return None
     labels = known["defaulted"].cast(pl.Float64).to_numpy()
     if min(labels.sum(), (1 - labels).sum()) < _LEAST_EVENTS:
         too_few.append(earlier.name)
@@ -182,6 +190,7 @@ def _early(
     horizon_months: int,
     known_at: datetime,
     too_few: list[str],
+    late: list[str],
 ) -> EarlyOf | None:
     earlier = _earlier(period, EARLY_MONTHS)
     rows = _rows(files, model, earlier, features=True)
@@ -190,6 +199,7 @@ def _early(
     found = outcomes_of(canonical, rows, horizon_months, known_at)
     known = rows.with_columns(found.rows["early"]).drop_nulls("early")
     if known.is_empty():
+        late.append(earlier.name)
         return None
     probability, early = known[PROBABILITY].to_numpy(), known["early"].cast(pl.Float64).to_numpy()
     signs = early_signs(reference.early, probability, early, _party_share(known), reference.share)
