@@ -3,7 +3,8 @@
 import json
 import shlex
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,6 +23,7 @@ from group.home import working_in
 from group.settings import Settings
 from pipelines.access import bearer, program_secret
 from pipelines.api_process import start_api
+from pipelines.demo_watch import watch_past_months
 from pipelines.jobs.data import load_data
 from pipelines.jobs.features import build_features
 from pipelines.jobs.identity import link_customers
@@ -88,35 +90,27 @@ def run_demo(settings: Settings, source: Source, reporter: Reporter, console: Co
         _release_policy(own)
         listed = None
         if "marketing" in records:
-            began = time.monotonic()
-            listed = _whitelist(own, records["marketing"], reporter, console)
-            seconds["whitelist"] = round(time.monotonic() - began, 2)
-        began = time.monotonic()
-        reports = _reports(own, workspace, reporter)
-        seconds["reports"] = round(time.monotonic() - began, 2)
-        began = time.monotonic()
-        oracle = compare_with_oracle(workspace)
-        if oracle is not None:
-            console.print(
-                f"  the oracle, which knows the true PD, has a Gini of {oracle.oracle_gini:.4f} on these rows "
-                f"(AUC {oracle.oracle_auc:.4f}); the model reaches {oracle.share:.1%} of it",
-                soft_wrap=True,
-                highlight=False,
-            )
-        with reporter.bar("starting the API", None):
-            server = start_api(own, workspace.home / "api.log")
-        try:
-            secret = program_secret(own, _PROGRAM, ("credit_officer", "marketer"))
-            signed_in = bearer(server.url, _PROGRAM, secret)
-            scores = _score_parties(server.url, workspace, signed_in)
-            offers = _offers(server.url, listed, signed_in) if listed else []
-            decisions = _pre_credit(server.url, workspace, signed_in)
-        except BaseException:
-            server.stop()
-            raise
-        if not keep:
-            server.stop()
-        seconds["serving"] = round(time.monotonic() - began, 2)
+            with _timing(seconds, "whitelist"):
+                listed = _whitelist(own, records["marketing"], reporter, console)
+        with _timing(seconds, "reports"):
+            reports = _reports(own, workspace, reporter)
+        oracle = _oracle(workspace, console)
+        with _timing(seconds, "monitoring"):
+            watched = watch_past_months(own, reporter, console)
+        with _timing(seconds, "serving"):
+            with reporter.bar("starting the API", None):
+                server = start_api(own, workspace.home / "api.log")
+            try:
+                secret = program_secret(own, _PROGRAM, ("credit_officer", "marketer"))
+                signed_in = bearer(server.url, _PROGRAM, secret)
+                scores = _score_parties(server.url, workspace, signed_in)
+                offers = _offers(server.url, listed, signed_in) if listed else []
+                decisions = _pre_credit(server.url, workspace, signed_in)
+            except BaseException:
+                server.stop()
+                raise
+            if not keep:
+                server.stop()
     _tell_scores(console, scores)
     if decisions:
         _tell_pre_credit(console, decisions)
@@ -124,6 +118,9 @@ def run_demo(settings: Settings, source: Source, reporter: Reporter, console: Co
         _tell_offers(console, listed, offers)
     summary = _summary(source, workspace, records, oracle, scores, seconds, memory.peak_bytes)
     summary |= {"reports": reports, "pre_credit": decisions}
+    if watched:
+        summary["reports"] = reports | {"monitoring": str(watched.reports[0])}
+        summary["alarms"] = [f"{kept.model}: {kept.alarm.kind}" for kept in watched.alarms]
     if listed:
         summary["whitelist"] = _whitelist_summary(listed, records["marketing"], offers)
     text = json.dumps(summary, indent=2, ensure_ascii=False)
@@ -132,6 +129,25 @@ def run_demo(settings: Settings, source: Source, reporter: Reporter, console: Co
     result = DemoResult(demo_home / "summary.json", server.url, server.process.pid if keep else None, secret)
     _tell_where_to_look(console, own, result)
     return result
+
+
+@contextmanager
+def _timing(seconds: dict[str, float], step: str) -> Iterator[None]:
+    began = time.monotonic()
+    yield
+    seconds[step] = round(time.monotonic() - began, 2)
+
+
+def _oracle(workspace: Workspace, console: Console) -> OracleComparison | None:
+    found = compare_with_oracle(workspace)
+    if found is not None:
+        console.print(
+            f"  the oracle, which knows the true PD, has a Gini of {found.oracle_gini:.4f} on these rows "
+            f"(AUC {found.oracle_auc:.4f}); the model reaches {found.share:.1%} of it",
+            soft_wrap=True,
+            highlight=False,
+        )
+    return found
 
 
 def _steps(
@@ -148,9 +164,8 @@ def _steps(
     for step, work, tell in steps:
         if step == "marketing" and not any((Workspace.of(settings).canonical / "contacts").glob("*.parquet")):
             continue
-        began = time.monotonic()
-        records[step] = work()
-        seconds[step] = round(time.monotonic() - began, 2)
+        with _timing(seconds, step):
+            records[step] = work()
         tell(console, records[step])
     return records
 
@@ -341,6 +356,7 @@ def _tell_where_to_look(console: Console, settings: Settings, result: DemoResult
         f"summary      {result.summary}",
         f"reports      {Workspace.of(settings).reports}",
         f"quarantine   {Workspace.of(settings).quarantine}",
+        f"monitoring   JINKONG_HOME={home} .venv/bin/jinkong monitor ui",
         f"MLflow       .venv/bin/mlflow ui --backend-store-uri {shlex.quote(settings.tracking_uri)}",
     ]
     if result.api_pid is None:

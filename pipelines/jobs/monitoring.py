@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sqlalchemy import Engine
 
-from features import read_manifest
+from features import open_store, point_in_time_frame, read_manifest
 from group.database import migrated, reading
 from group.files import write_text_whole
 from group.libraries import hush_the_end, hushed
@@ -31,6 +31,7 @@ from reporting.monitoring.periods import PERIOD_KINDS, Period, PeriodKind, perio
 from reporting.monitoring.prometheus import metrics_text
 from reporting.monitoring.report import model_report, write_model_report
 from reporting.monitoring.scored import ScoredFiles, WatchedModel
+from reporting.monitoring.skew import Recompute
 from reporting.monitoring.thresholds import Thresholds, read_thresholds
 from reporting.monitoring.watching import ModelWatch, OutcomeData, PeriodPages, counting
 from training import (
@@ -143,7 +144,7 @@ def _watch(settings: Settings, engine: Engine, watched: _Watch, reporter: Report
         watch = ModelWatch(
             model, ScoredFiles(Workspace.of(settings).scored), _reference(settings, model), watched.thresholds,
             connection, threads=settings.threads, code=git_commit(), outcomes=_outcomes(settings, model),
-            pages=_pages(settings) if watched.pages else None,
+            pages=_pages(settings) if watched.pages else None, recompute=_recompute(settings, model),
         )  # fmt: skip
         for period in watched.periods:
             seen = watch.period(period, datetime.now(UTC), as_steps(advance))
@@ -186,6 +187,14 @@ def _service(days: tuple[date, date] | None, *, in_service: bool) -> _Service:
         # A period without scores is one to be told of, as long as there should have been some.
         return _Service(first, date.max, None)
     return _Service(first, last, last + timedelta(days=1) if days else None)
+
+
+def _recompute(settings: Settings, model: WatchedModel) -> Recompute | None:
+    """What the feature store gives, for models of its features."""
+    if not scores_parties(model.name) or not Workspace.of(settings).features.is_dir():
+        return None
+    store = open_store(settings)
+    return lambda asked: point_in_time_frame(store, asked)
 
 
 def _pages(settings: Settings) -> PeriodPages:

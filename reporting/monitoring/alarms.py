@@ -23,6 +23,7 @@ SUGGESTIONS: Final[dict[Suggestion, tuple[str, str]]] = {
 
 ALARM_NAMES: Final[dict[FindingKind, tuple[str, str]]] = {
     "broken_feature": ("特征异常", "a feature is broken"),
+    "skew": ("训练与线上不一致", "what was served is not what the feature store says"),
     "feature_drift": ("特征漂移", "features have moved"),
     "multivariate_drift": ("多变量漂移", "features together have moved"),
     "prediction_drift": ("评分漂移", "scores have moved"),
@@ -128,7 +129,7 @@ def _highest(findings: Sequence[Finding]) -> Level:
 
 def _suggestion(kind: FindingKind, beyond: Sequence[Finding], all_findings: Sequence[Finding]) -> Suggestion:
     """What to do: a broken feed is put right; who applies has changed only if the answers changed with them."""
-    if kind == "broken_feature":
+    if kind in ("broken_feature", "skew"):
         return "roll_back"
     if kind == "discrimination":
         return "retrain" if _highest(beyond) == "act" else "watch"

@@ -180,6 +180,19 @@ class CountedRows:
         )
         return pl.DataFrame(pl.from_arrow(rows))
 
+    def of_parties(self, columns: Sequence[str], count: int) -> pl.DataFrame:
+        """At most so many rows that were answered from the online store, with whose and of when they are."""
+        names = ["legal_entity", _PARTY, "features_as_of", *columns]
+        found = self._connection.cursor().sql(
+            f"""
+            SELECT {", ".join(map(_quoted, names))} FROM "{self._view}"
+            WHERE {_PARTY} IS NOT NULL AND features_as_of IS NOT NULL AND NOT degraded
+            ORDER BY hash(decision_id) LIMIT {int(count)}
+            """  # noqa: S608 - as above
+        )
+        rows = pl.DataFrame(pl.from_arrow(found.to_arrow_table()))
+        return rows.with_columns(pl.col("features_as_of").dt.convert_time_zone("UTC"))
+
     def _with_dimensions(self, column: str | None = None) -> str:
         names = [f"coalesce({name}, '') AS {name}" if name in self.columns else f"'' AS {name}" for name in DIMENSIONS]
         if column is not None:

@@ -7,6 +7,7 @@ from typing import Final, Literal
 from reporting.monitoring.counts import EVERYTHING, Segment
 from reporting.monitoring.drift import ColumnDrift, ColumnShape, DataDrift
 from reporting.monitoring.multivariate import MultivariateDrift
+from reporting.monitoring.skew import Skew
 from reporting.monitoring.thresholds import FindingKind, Thresholds
 from training.reference import FEATURE, PROBABILITY
 
@@ -78,6 +79,20 @@ def multivariate_findings(drift: MultivariateDrift, thresholds: Thresholds) -> l
             )
         )  # fmt: skip
     return found
+
+
+def skew_findings(skew: Skew, thresholds: Thresholds) -> list[Finding]:
+    """Features of which more rows differ from the store than may, the most first."""
+    bound = thresholds.skew.differing
+    return [
+        Finding(
+            "skew", one.column, str(EVERYTHING), "differing_share", one.differing / skew.rows, bound, "act",
+            f"{one.differing:,} of {skew.rows:,} rows had another value than the feature store gives for that instant",
+            f"抽查 {skew.rows:,} 行中有 {one.differing:,} 行的取值与特征库按当时时点重算的结果不一致",
+        )
+        for one in skew.columns
+        if one.differing / skew.rows > bound
+    ]  # fmt: skip
 
 
 def beyond_chance(drifts: Sequence[ColumnDrift], share: float) -> list[bool]:

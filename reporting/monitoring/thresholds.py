@@ -15,6 +15,7 @@ THRESHOLDS_FILE: Final = Path(__file__).with_name("thresholds.yaml")
 
 FindingKind = Literal[
     "broken_feature",
+    "skew",
     "feature_drift",
     "multivariate_drift",
     "prediction_drift",

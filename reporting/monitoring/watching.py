@@ -14,7 +14,7 @@ from features.connection import bounded_connection
 from group.settings import Settings
 from reporting.monitoring.counts import EVERYTHING, CountedRows
 from reporting.monitoring.drift import DataDrift, data_drift
-from reporting.monitoring.findings import Finding, findings_of, multivariate_findings
+from reporting.monitoring.findings import Finding, findings_of, multivariate_findings, skew_findings
 from reporting.monitoring.kept import MonitoredPeriod
 from reporting.monitoring.multivariate import MultivariateDrift, multivariate_drift
 from reporting.monitoring.notes import Note
@@ -28,6 +28,7 @@ from reporting.monitoring.performance.measured import performance_reference, per
 from reporting.monitoring.performance.vintages import roll_rates, vintage_curves
 from reporting.monitoring.periods import Period
 from reporting.monitoring.scored import REPLAYED, ScoredFiles, WatchedModel
+from reporting.monitoring.skew import Recompute, Skew, skew_of
 from reporting.monitoring.thresholds import Thresholds, thresholds_sha256
 from training import ColumnProfile, Reference
 from training.reference import FEATURE, TRAIN
@@ -84,6 +85,7 @@ class ModelWatch:
         code: str,
         outcomes: OutcomeData | None = None,
         pages: PeriodPages | None = None,
+        recompute: Recompute | None = None,
     ) -> None:
         """Watch ``model``; with ``outcomes``, months say what is expected of them and what came of earlier ones."""
         self.model = model
@@ -95,6 +97,7 @@ class ModelWatch:
         self._code = code
         self._outcomes = outcomes
         self._pages = pages
+        self._recompute = recompute
         self._performance = (
             None
             if reference is None or outcomes is None
@@ -105,7 +108,7 @@ class ModelWatch:
     def period(self, period: Period, at: datetime, progress: Callable[[float], None] = lambda _share: None) -> Watched:
         """Look at a period: count, compare, and say what is beyond thresholds or could not be looked at."""
         files = self._files.of_period(self.model, period)
-        drift, notes, together = None, list(self._notes_without_rows()), None
+        drift, notes, together, skew = None, list(self._notes_without_rows()), None, None
         with self._current(files, period) as current:
             rows, parties = 0, 0
             if current is not None:
@@ -123,6 +126,8 @@ class ModelWatch:
                     notes += _notes_on_segments(drift, self._reference_rows, self._thresholds)
                     if parties >= self._thresholds.least_parties and period.kind != "day":
                         together = self._together(period, drift, self._reference_rows, current)
+                    if self._recompute is not None and period.kind != "day":
+                        skew = self._skew(current, self._recompute)
         if not rows:
             notes.append(Note("no_rows", f"No rows were scored in {period.name}.", f"{period.name} 没有评分记录。"))
         findings = []
@@ -131,6 +136,9 @@ class ModelWatch:
             findings += findings_of(drift, self._thresholds)
         if together is not None:
             findings += multivariate_findings(together, self._thresholds)
+        if skew is not None:
+            findings += skew_findings(skew, self._thresholds)
+            notes += _notes_on_skew(skew)
         figures, details = self._of_performance(period, findings, notes) if period.kind == "month" else ((), {})
         kept = MonitoredPeriod(
             model=self.model,
@@ -159,6 +167,11 @@ class ModelWatch:
         if self._pages is not None:
             self._pages.add(self.model, period, drift, reference, current, self._thresholds.drift.watch)
         return multivariate_drift(sides[0], sides[1], columns, self._threads)
+
+    def _skew(self, current: CountedRows, recompute: Recompute) -> Skew | None:
+        columns = [column.name for column in self._columns() if column.name in current.columns]
+        features = [name for name in columns if name.startswith(FEATURE)]
+        return skew_of(current.of_parties(features, self._thresholds.skew.rows), features, recompute)
 
     def _columns(self) -> Sequence[ColumnProfile]:
         return self._reference.columns if self._reference is not None else ()
@@ -269,6 +282,16 @@ def _notes_on_segments(drift: DataDrift, reference: CountedRows, thresholds: Thr
             "no_features",
             "The rows hold scores alone: the registry does not know the model that gave them as it was then.",
             "这些记录只有评分而没有特征：模型库中没有当时的模型版本。",
+        )
+
+
+def _notes_on_skew(skew: Skew) -> Iterator[Note]:
+    if skew.gone:
+        names = ", ".join(skew.gone)
+        yield Note(
+            "gone_features",
+            f"Features that the model reads and that are no longer computed could not be compared: {names}.",
+            f"模型读取但已不再计算的特征无法核对：{names}。",
         )
 
 

@@ -78,6 +78,8 @@ def test_a_second_run_reuses_everything_and_the_model_comes_near_the_oracle(
     decided = summary["pre_credit"]
     assert len(decided) == 15
     assert 0 < sum(one["eligible"] for one in decided) < 15
+    assert "monitoring 2 months, replayed" in done.stdout
+    assert "模型监控" in Path(summary["reports"]["monitoring"]).read_text()
     offered = summary["whitelist"]["first_offers"]
     assert len({offer["legal_entity"] for offer in offered}) >= 2
     parties, sources = (Path(summary["reports"][name]).read_text() for name in ("identity", "source_quality"))
