@@ -30,6 +30,7 @@ ALARM_NAMES: Final[dict[FindingKind, tuple[str, str]]] = {
     "concept_drift": ("风险关系变化", "the risk of a grade has moved"),
     "calibration": ("校准偏差", "defaults are not as predicted"),
     "discrimination": ("区分能力下降", "the model sorts worse"),
+    "fairness": ("公平性", "protected groups are selected too differently"),
 }
 
 

@@ -25,10 +25,10 @@ from sqlalchemy import (
 from group.database import UtcDateTime, metadata
 from reporting.monitoring.alarms import Alarm, JudgedPeriod
 from reporting.monitoring.drift import DataDrift
+from reporting.monitoring.figures import Figure
 from reporting.monitoring.findings import Finding
 from reporting.monitoring.methods import distance_of
 from reporting.monitoring.notes import Note
-from reporting.monitoring.performance.judged import Figure
 from reporting.monitoring.periods import Period, PeriodKind
 from reporting.monitoring.scored import WatchedModel
 from reporting.monitoring.thresholds import Thresholds

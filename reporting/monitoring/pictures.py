@@ -50,6 +50,18 @@ def banded_lines(title: str, upward: str, lines: Lines, marks: Mapping[str, floa
     return drawn(figure).svg
 
 
+def paired_bars(title: str, names: Sequence[str], sides: Mapping[str, Sequence[float]]) -> str:
+    """Two bars a name, as shares; as SVG."""
+    figure, axes = _empty(title, "", "share")
+    places, width = np.arange(len(names)), 0.4
+    for number, ((side, values), colour) in enumerate(zip(sides.items(), (_GREY, _COLOURS[0]), strict=True)):
+        axes.bar(places + (number - 0.5) * width, values, width, color=colour, label=side)
+    axes.set_xticks(places, names)
+    axes.yaxis.set_major_formatter(mpl.ticker.PercentFormatter(1.0, decimals=0))
+    axes.legend(frameon=False, fontsize=8)
+    return drawn(figure).svg
+
+
 def vintage_lines(points: Sequence[Mapping[str, Any]]) -> str:
     """Cumulative default rates by months since the score, a line a month that was scored: the newer, the darker."""
     figure, axes = _empty("Vintages: share in default", "months since the score", "share")

@@ -13,6 +13,8 @@ from group.page import write_page
 from reporting.monitoring.alarms import ALARM_NAMES, SUGGESTIONS
 from reporting.monitoring.cases import Case, all_cases
 from reporting.monitoring.counts import EVERYTHING
+from reporting.monitoring.decisions.selection import ATTRIBUTES
+from reporting.monitoring.figures import Figure
 from reporting.monitoring.kept import (
     KeptAlarm,
     KeptColumn,
@@ -23,9 +25,8 @@ from reporting.monitoring.kept import (
     kept_history,
     kept_periods,
 )
-from reporting.monitoring.performance.judged import Figure
 from reporting.monitoring.periods import PeriodKind
-from reporting.monitoring.pictures import banded_lines, heat, vintage_lines
+from reporting.monitoring.pictures import banded_lines, heat, paired_bars, vintage_lines
 from reporting.monitoring.scored import WatchedModel
 from reporting.monitoring.thresholds import Thresholds
 from training.reference import PROBABILITY
@@ -33,7 +34,14 @@ from training.reference import PROBABILITY
 _COLUMNS_SHOWN: Final = 25
 _SEGMENT_COLUMNS: Final = 12
 _ALL: Final = str(EVERYTHING)
-_HISTORY: Final = ("expected_auc", "realised_auc", "early_ratio", "realised_default_rate", "expected_default_rate")
+_HISTORY: Final = (
+    "expected_auc",
+    "realised_auc",
+    "early_ratio",
+    "realised_default_rate",
+    "expected_default_rate",
+    *(f"selection_ratio_{attribute}" for attribute in ATTRIBUTES),
+)
 
 
 @dataclass(frozen=True)
@@ -82,6 +90,7 @@ def write_model_report(path: Path, report: ModelReport, thresholds: Thresholds, 
         "early": performance.get("early"),
         "realised": performance.get("realised"),
         "at_training": report.period.details.get("at_training"),
+        "decisions": report.period.details.get("decisions"),
         "multivariate": report.period.details.get("multivariate"),
         "rolls": _rolls(report.period.details.get("rolls", [])),
         "notes": _notes(report.periods),
@@ -116,6 +125,18 @@ def _pictures(report: ModelReport, thresholds: Thresholds) -> dict[str, str]:
     points = report.period.details.get("vintages", [])
     if points:
         found["vintages"] = vintage_lines(points)
+    decisions = report.period.details.get("decisions")
+    if decisions:
+        found["grades"] = paired_bars(
+            "Share of each grade", [grade["grade"] for grade in decisions["grades"]],
+            {name: [grade[key] for grade in decisions["grades"]]
+             for name, key in (("at training", "reference_share"), ("now", "share"))},
+        )  # fmt: skip
+    ratios = {attribute: _interval_line(report.figures, f"selection_ratio_{attribute}") for attribute in ATTRIBUTES}
+    if any(ratios.values()):
+        found["fairness"] = banded_lines(
+            "Lowest over highest selection rate", "ratio", ratios, marks={"four fifths": thresholds.fairness.ratio}
+        )
     segments = _by_segment(report.columns)
     if segments is not None:
         found["segments"] = heat(*segments, "PSI by segment")

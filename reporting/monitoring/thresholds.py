@@ -22,6 +22,7 @@ FindingKind = Literal[
     "concept_drift",
     "calibration",
     "discrimination",
+    "fairness",
 ]
 """What an alarm may be of."""
 
@@ -103,6 +104,13 @@ class DistanceThresholds(_Strict):
     p_value: Share
 
 
+class FairnessThresholds(_Strict):
+    """Of selection ratios."""
+
+    ratio: Share
+    less_than_training_by: Share
+
+
 class Retraining(_Strict):
     """What starts a training."""
 
@@ -117,6 +125,7 @@ class Thresholds(_Strict):
     false_alarms: Annotated[float, Field(gt=0, lt=1)]
     drift: DriftThresholds
     performance: PerformanceThresholds
+    fairness: FairnessThresholds
     broken: BrokenThresholds
     sampled_rows: Annotated[int, Field(ge=1_000)]
     multivariate: MultivariateThresholds

@@ -13,13 +13,14 @@ import duckdb
 from features.connection import bounded_connection
 from group.settings import Settings
 from reporting.monitoring.counts import EVERYTHING, CountedRows
+from reporting.monitoring.decisions.decided import decision_figures, fairness_findings, month_decisions
 from reporting.monitoring.drift import DataDrift, data_drift
+from reporting.monitoring.figures import Figure
 from reporting.monitoring.findings import Finding, findings_of, multivariate_findings, skew_findings
 from reporting.monitoring.kept import MonitoredPeriod
 from reporting.monitoring.multivariate import MultivariateDrift, multivariate_drift
 from reporting.monitoring.notes import Note
 from reporting.monitoring.performance.judged import (
-    Figure,
     performance_figures,
     performance_findings,
     performance_notes,
@@ -189,15 +190,24 @@ class ModelWatch:
         own = performance_findings(found, self._performance, self._thresholds)
         findings += own
         notes += performance_notes(found, own)
+        figures = performance_figures(found, period.name)
+        decided = month_decisions(
+            self._performance.decisions, self._files, self.model, period, canonical, horizon, known_at
+        )
+        if decided is not None:
+            findings += fairness_findings(decided, self._performance.decisions, self._thresholds)
+            rows = sum(grade.rows for grade in decided.grades)
+            figures += decision_figures(decided, period.name, rows)
         details = {
             "performance": asdict(found),
+            "decisions": asdict(decided) if decided is not None else None,
             "at_training": asdict(self._performance.performance),
             "vintages": [
                 asdict(one) for one in vintage_curves(self._files, self.model, canonical, period, horizon, known_at)
             ],
             "rolls": [asdict(one) for one in roll_rates(canonical, period)],
         }
-        return performance_figures(found, period.name), details
+        return figures, details
 
     def _counted_reference(self, reference: Reference) -> CountedRows:
         rows = self._connection.read_parquet(str(reference.rows_file)).filter(f"fold = '{TRAIN}'")

@@ -15,6 +15,7 @@ import polars as pl
 from sklearn.metrics import roc_auc_score
 
 from features import plus_months
+from reporting.monitoring.decisions.reference import DecisionReference
 from reporting.monitoring.performance.early import EarlyRates, early_rates, early_signs
 from reporting.monitoring.performance.estimated import Line, estimated, line_of_reference
 from reporting.monitoring.performance.explained import explained
@@ -67,7 +68,9 @@ def halves(rows: pl.DataFrame, canonical: Path, horizon_months: int) -> Halves:
     rates = early_rates(probability, own["early"].to_numpy(), outcome)
     share = own["party_id"].n_unique() / own.height
     line = line_of_reference(outcome, probability)
-    measured = PerformanceReference(performance(outcome, probability), line, rates, share, 0.1)
+    measured = PerformanceReference(
+        performance(outcome, probability), line, rates, share, DecisionReference(0.1, [], {})
+    )
     return Halves(measured, population)
 
 

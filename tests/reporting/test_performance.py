@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 from sklearn.metrics import roc_auc_score
 
+from reporting.monitoring.decisions.reference import DecisionReference
 from reporting.monitoring.performance.early import early_rates, early_signs
 from reporting.monitoring.performance.estimated import Estimated, Line, estimated, line_of_reference
 from reporting.monitoring.performance.explained import explained
@@ -209,7 +210,9 @@ def _reference(
     probability: Vector,
     outcomes: Vector,
 ) -> PerformanceReference:
-    return PerformanceReference(performance(outcomes, probability), Line(1.0, 0.0), None, 1.0, 0.1)
+    return PerformanceReference(
+        performance(outcomes, probability), Line(1.0, 0.0), None, 1.0, DecisionReference(0.1, [], {})
+    )
 
 
 def test_findings_are_beyond_thresholds_and_chance_and_say_by_how_much() -> None:

@@ -1,27 +1,15 @@
 """What a month's performance says to the thresholds, in figures, findings and lines of the report."""
 
 import math
-from dataclasses import dataclass
 
 from scipy.stats import norm
 
+from reporting.monitoring.figures import Figure
 from reporting.monitoring.findings import Finding, Level
 from reporting.monitoring.notes import Note
 from reporting.monitoring.performance.measured import EarlyOf, PerformanceReference, PeriodPerformance, Realised
 from reporting.monitoring.thresholds import Bounds, FindingKind, Thresholds
 from training.validation.discrimination import Interval
-
-
-@dataclass(frozen=True, slots=True)
-class Figure:
-    """One figure of a month: ``of`` names the month whose scores it is of."""
-
-    name: str
-    of: str
-    rows: int
-    value: float
-    low: float | None = None
-    high: float | None = None
 
 
 def performance_figures(found: PeriodPerformance, period: str) -> list[Figure]:

@@ -10,6 +10,9 @@ import numpy.typing as npt
 import polars as pl
 
 from features import plus_months
+from reporting.monitoring.decisions.population import reference_shares
+from reporting.monitoring.decisions.reference import DecisionReference
+from reporting.monitoring.decisions.selection import selections
 from reporting.monitoring.performance.early import EarlyRates, EarlySigns, early_rates, early_signs
 from reporting.monitoring.performance.estimated import Estimated, Line, estimated, line_of_reference
 from reporting.monitoring.performance.explained import Explanation, explained
@@ -39,14 +42,19 @@ class PerformanceReference:
         line: that puts probabilities right.
         early: rates of early signs; None where the data do not tell them.
         share: of the reference's rows that count as independent.
-        cut: the probability that the share of rows which limits are judged at lies below.
+        decisions: what decisions are held against.
     """
 
     performance: Performance
     line: Line
     early: EarlyRates | None
     share: float
-    cut: float
+    decisions: DecisionReference
+
+    @property
+    def cut(self) -> float:
+        """The probability that the share of rows which limits are judged at lies below."""
+        return self.decisions.cut
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,13 +114,15 @@ def performance_reference(reference: Reference, canonical: Path, horizon_months:
     if min(int(test["outcome"].sum()), int((1 - test["outcome"]).sum())) < _LEAST_EVENTS:
         return None
     outcome, probability = (rows[name].to_numpy() for name in ("outcome", PROBABILITY))
-    selected = read_limits().share("credit")
+    cut = float(np.quantile(probability, read_limits().share("credit")))
     return PerformanceReference(
         performance=performance(test["outcome"].to_numpy(), test[PROBABILITY].to_numpy()),
         line=line_of_reference(outcome, probability),
         early=_early_rates(rows, canonical, horizon_months),
         share=_party_share(rows),
-        cut=float(np.quantile(probability, selected)),
+        decisions=DecisionReference(
+            cut, reference_shares(probability), {one.attribute: one.ratio for one in selections(rows, cut)}
+        ),
     )
 
 
