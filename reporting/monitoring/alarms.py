@@ -24,6 +24,7 @@ SUGGESTIONS: Final[dict[Suggestion, tuple[str, str]]] = {
 ALARM_NAMES: Final[dict[FindingKind, tuple[str, str]]] = {
     "broken_feature": ("特征异常", "a feature is broken"),
     "skew": ("训练与线上不一致", "what was served is not what the feature store says"),
+    "sudden_shift": ("突变", "something has moved at once"),
     "feature_drift": ("特征漂移", "features have moved"),
     "multivariate_drift": ("多变量漂移", "features together have moved"),
     "prediction_drift": ("评分漂移", "scores have moved"),
@@ -134,6 +135,9 @@ def _suggestion(kind: FindingKind, beyond: Sequence[Finding], all_findings: Sequ
         return "roll_back"
     if kind == "discrimination":
         return "retrain" if _highest(beyond) == "act" else "watch"
+    if kind == "sudden_shift":
+        # A season or a month's length moves some features at once as well: somebody has to look before anything else.
+        return "watch"
     if kind in ("concept_drift", "calibration"):
         return "retrain" if _highest(beyond) == "act" else "recalibrate"
     answers = [finding for finding in all_findings if finding.kind == "prediction_drift" and finding.level]

@@ -102,7 +102,7 @@ class ColumnShape:
 
 @dataclass(frozen=True, slots=True)
 class DataDrift:
-    """A period's rows against training.
+    """A period's rows against training, or against the periods before it.
 
     ``not_logged`` are columns that the model reads and the rows do not have at all.
     """
@@ -119,27 +119,29 @@ def data_drift(
     profiles: Sequence[ColumnProfile],
     *,
     threads: int,
+    shapes: bool = True,
     progress: Callable[[float], None] = lambda _share: None,
 ) -> DataDrift:
     """Hold all rows of ``current`` against those of ``reference``, column by column and segment by segment.
 
-    A segment that training did not have is held against nothing and left out; its size is told.
+    A segment that the reference does not have is held against nothing and left out; its size is told. Without
+    ``shapes``, columns are told of by their bins alone.
     """
     sizes, reference_sizes = current.sizes(), reference.sizes()
     there = [profile for profile in profiles if profile.name in current.columns]
     found: list[ColumnDrift] = []
-    shapes: dict[str, ColumnShape] = {}
+    by_column: dict[str, ColumnShape] = {}
 
     def measured(profile: ColumnProfile) -> _Measured:
-        return _column(reference, current, profile, reference_sizes, sizes)
+        return _column(reference, current, profile, reference_sizes, sizes, shapes=shapes)
 
     with ThreadPoolExecutor(max(1, min(threads, len(there)))) as pool:
         for number, one in enumerate(pool.map(measured, there)):
             found += one.drifts
-            shapes[one.shape.column] = one.shape
+            by_column[one.shape.column] = one.shape
             progress((number + 1) / len(there))
     not_logged = tuple(profile.name for profile in profiles if profile.name not in current.columns)
-    return DataDrift(sizes, tuple(found), shapes, not_logged)
+    return DataDrift(sizes, tuple(found), by_column, not_logged)
 
 
 class _Measured(NamedTuple):
@@ -153,9 +155,13 @@ def _column(
     profile: ColumnProfile,
     reference_sizes: dict[Segment, Sizes],
     sizes: dict[Segment, Sizes],
+    *,
+    shapes: bool,
 ) -> _Measured:
     then, now = reference.counts(profile), current.counts(profile)
-    if profile.kind == "category":
+    if not shapes:
+        shape, unseen = ColumnShape(profile.name), 0
+    elif profile.kind == "category":
         shape, unseen = _shape_of_texts(reference, current, profile)
     else:
         shape, unseen = _shape_of_numbers(reference, current, profile, reference_sizes, sizes)

@@ -1,7 +1,7 @@
 """What of a period's figures is worth an alarm, and what explains it: features and the segment, the strongest first."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from reporting.monitoring.counts import EVERYTHING, Segment
@@ -53,6 +53,22 @@ def findings_of(drift: DataDrift, thresholds: Thresholds) -> list[Finding]:
     known = {found.subject for found in broken}
     moved = [found for found in _moved(drift, thresholds) if found.subject not in known]
     return [*broken, *moved]
+
+
+def sudden_findings(drift: DataDrift, thresholds: Thresholds, before: str) -> list[Finding]:
+    """What moved since ``before``, the periods just ahead: what grows slowly does not, a break does.
+
+    Of features that training itself says are broken, the break is told already.
+    """
+    return [
+        replace(
+            one,
+            kind="sudden_shift",
+            en=one.en.replace("against training", f"against {before}"),
+            zh=one.zh.replace("与训练样本相比", f"与 {before} 相比"),
+        )
+        for one in _moved(drift, thresholds)
+    ]
 
 
 def multivariate_findings(drift: MultivariateDrift, thresholds: Thresholds) -> list[Finding]:

@@ -44,6 +44,14 @@ def period_of(day: date, kind: PeriodKind) -> Period:
     return Period(begins, (begins + timedelta(days=31)).replace(day=1), kind)
 
 
+def periods_before(period: Period, count: int) -> list[Period]:
+    """So many periods of the kind just ahead of one, the earliest first."""
+    found: list[Period] = []
+    for _ in range(count):
+        found.insert(0, period_of((found[0] if found else period).begins - timedelta(days=1), period.kind))
+    return found
+
+
 def periods_ended(first: date, last: date, kinds: Collection[PeriodKind] = PERIOD_KINDS) -> list[Period]:
     """Periods whose last day is from ``first`` to ``last``: in order of that day, the shorter first."""
     found = []

@@ -16,6 +16,7 @@ THRESHOLDS_FILE: Final = Path(__file__).with_name("thresholds.yaml")
 FindingKind = Literal[
     "broken_feature",
     "skew",
+    "sudden_shift",
     "feature_drift",
     "multivariate_drift",
     "prediction_drift",
@@ -51,6 +52,14 @@ class DriftThresholds(_Strict):
         if not self.clear <= self.watch <= self.act:
             raise ValueError("clear, watch and act must not fall in this order")
         return self
+
+
+class RecentPeriods(_Strict):
+    """How many periods just ahead a period is held against too."""
+
+    day: Annotated[int, Field(ge=1, le=90)]
+    week: Annotated[int, Field(ge=1, le=26)]
+    month: Annotated[int, Field(ge=1, le=12)]
 
 
 class BrokenThresholds(_Strict):
@@ -124,6 +133,7 @@ class Thresholds(_Strict):
     least_parties: Annotated[int, Field(ge=2)]
     false_alarms: Annotated[float, Field(gt=0, lt=1)]
     drift: DriftThresholds
+    recent: RecentPeriods
     performance: PerformanceThresholds
     fairness: FairnessThresholds
     broken: BrokenThresholds

@@ -16,7 +16,13 @@ from reporting.monitoring.counts import EVERYTHING, CountedRows
 from reporting.monitoring.decisions.decided import decision_figures, fairness_findings, month_decisions
 from reporting.monitoring.drift import DataDrift, data_drift
 from reporting.monitoring.figures import Figure
-from reporting.monitoring.findings import Finding, findings_of, multivariate_findings, skew_findings
+from reporting.monitoring.findings import (
+    Finding,
+    findings_of,
+    multivariate_findings,
+    skew_findings,
+    sudden_findings,
+)
 from reporting.monitoring.kept import MonitoredPeriod
 from reporting.monitoring.multivariate import MultivariateDrift, multivariate_drift
 from reporting.monitoring.notes import Note
@@ -27,7 +33,7 @@ from reporting.monitoring.performance.judged import (
 )
 from reporting.monitoring.performance.measured import performance_reference, period_performance
 from reporting.monitoring.performance.vintages import roll_rates, vintage_curves
-from reporting.monitoring.periods import Period
+from reporting.monitoring.periods import Period, periods_before
 from reporting.monitoring.scored import REPLAYED, ScoredFiles, WatchedModel
 from reporting.monitoring.skew import Recompute, Skew, skew_of
 from reporting.monitoring.thresholds import Thresholds, thresholds_sha256
@@ -110,7 +116,8 @@ class ModelWatch:
         """Look at a period: count, compare, and say what is beyond thresholds or could not be looked at."""
         files = self._files.of_period(self.model, period)
         drift, notes, together, skew = None, list(self._notes_without_rows()), None, None
-        with self._current(files, period) as current:
+        sudden: list[Finding] = []
+        with self._rows(files, period.instants, "current_rows") as current:
             rows, parties = 0, 0
             if current is not None:
                 sizes = current.sizes()
@@ -125,6 +132,8 @@ class ModelWatch:
                         progress=progress,
                     )
                     notes += _notes_on_segments(drift, self._reference_rows, self._thresholds)
+                    if parties >= self._thresholds.least_parties:
+                        sudden = self._since_before(period, current)
                     if parties >= self._thresholds.least_parties and period.kind != "day":
                         together = self._together(period, drift, self._reference_rows, current)
                     if self._recompute is not None and period.kind != "day":
@@ -135,6 +144,8 @@ class ModelWatch:
         judged = drift is not None and parties >= self._thresholds.least_parties
         if drift is not None and judged:
             findings += findings_of(drift, self._thresholds)
+            broken = {finding.subject for finding in findings if finding.kind == "broken_feature"}
+            findings += [finding for finding in sudden if finding.subject not in broken]
         if together is not None:
             findings += multivariate_findings(together, self._thresholds)
         if skew is not None:
@@ -167,7 +178,7 @@ class ModelWatch:
         sides = [rows.sample(columns, count) for rows in (reference, current)]
         if self._pages is not None:
             self._pages.add(self.model, period, drift, reference, current, self._thresholds.drift.watch)
-        return multivariate_drift(sides[0], sides[1], columns, self._threads)
+        return multivariate_drift(sides[0], sides[1], columns)
 
     def _skew(self, current: CountedRows, recompute: Recompute) -> Skew | None:
         columns = [column.name for column in self._columns() if column.name in current.columns]
@@ -215,22 +226,39 @@ class ModelWatch:
         rows.create("reference_rows") if small else rows.create_view("reference_rows")
         return CountedRows(self._connection, "reference_rows", remember_values=small)
 
+    def _since_before(self, period: Period, current: CountedRows) -> list[Finding]:
+        """What moved since the periods just ahead; nothing where too few were scored in them."""
+        ahead = periods_before(period, getattr(self._thresholds.recent, period.kind))
+        files = self._files.files(self.model, ahead[0].begins, ahead[-1].ends)
+        instants = ahead[0].instants[0], ahead[-1].instants[1]
+        with self._rows(files, instants, "recent_rows") as recent:
+            sizes = recent.sizes() if recent is not None else {}
+            if recent is None or not sizes or sizes[EVERYTHING].parties < self._thresholds.least_parties:
+                return []
+            # A column that either side lacks is told of elsewhere.
+            shared = [column for column in self._columns() if column.name in recent.columns]
+            drift = data_drift(recent, current, shared, threads=self._threads, shapes=False)
+        before = ahead[0].name if len(ahead) == 1 else f"{ahead[0].name} … {ahead[-1].name}"
+        return sudden_findings(drift, self._thresholds, before)
+
     @contextmanager
-    def _current(self, files: Sequence[Path], period: Period) -> Iterator[CountedRows | None]:
-        """The rows of a period as a table, or as a view where they are too many; None where no file may have any."""
+    def _rows(
+        self, files: Sequence[Path], instants: tuple[datetime, datetime], name: str
+    ) -> Iterator[CountedRows | None]:
+        """Rows scored between two instants, as a table or, where they are too many, a view; None where no file is."""
         if not files:
             yield None
             return
-        first, end = period.instants
+        first, end = instants
         rows = self._connection.read_parquet([str(file) for file in files], union_by_name=True).filter(
             f"scored_at >= TIMESTAMPTZ '{first.isoformat()}' AND scored_at < TIMESTAMPTZ '{end.isoformat()}'"
         )
         small = _rows_in(self._connection, files) * len(rows.columns) <= _MOST_CELLS_IN_MEMORY
-        rows.create("current_rows") if small else rows.create_view("current_rows")
+        rows.create(name) if small else rows.create_view(name)
         try:
-            yield CountedRows(self._connection, "current_rows")
+            yield CountedRows(self._connection, name)
         finally:
-            self._connection.execute(f"DROP {'TABLE' if small else 'VIEW'} current_rows")
+            self._connection.execute(f"DROP {'TABLE' if small else 'VIEW'} {name}")
 
     def _notes_without_rows(self) -> Iterator[Note]:
         if self._reference is None:

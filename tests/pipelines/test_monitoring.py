@@ -154,6 +154,25 @@ def test_values_that_the_store_does_not_give_are_skew_by_name(watched: Settings,
     assert skewed == ["age_years"]
 
 
+def test_a_break_is_seen_beside_what_has_drifted_for_long(watched: Settings, home: Settings) -> None:
+    model = WatchedModel(MODEL_NAME, champion(watched).version)
+    files, own = ScoredFiles(Workspace.of(watched).scored), ScoredFiles(Workspace.of(home).scored)
+    [august] = files.files(model, date(2025, 8, 1), date(2025, 9, 1))
+    [september] = files.files(model, date(2025, 9, 1), date(2025, 10, 1))
+    own.write(model, pl.read_parquet(august), "august")
+    own.write(model, pl.read_parquet(september).with_columns(pl.col(f"{FEATURE}age_years") + 8), "september")
+    found = monitor(home, date(2025, 9, 1), date(2025, 9, 30), Silence(), kinds=MONTHS, pages=False)
+    by_kind: dict[str, list[str]] = {}
+    for finding in found.periods[0].findings:
+        by_kind.setdefault(finding.kind, []).append(finding.subject)
+    assert by_kind["sudden_shift"][0] == "age_years"
+    # Against training alone, it would be one of many.
+    assert len(by_kind["sudden_shift"]) < 4
+    assert len(by_kind["feature_drift"]) > 10
+    [alarm] = [kept.alarm for kept in found.alarms if kept.alarm.kind == "sudden_shift"]
+    assert "2025-08" in alarm.findings[0].en
+
+
 def test_months_have_alarms_with_owners_a_page_and_figures_for_sql(watched: Settings, the_months: Monitored) -> None:
     months = [period.period.name for period in the_months.periods]
     assert months == ["2025-10", "2025-11", "2025-12", "2026-01"]
