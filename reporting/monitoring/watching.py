@@ -24,6 +24,7 @@ from reporting.monitoring.findings import (
     sudden_findings,
 )
 from reporting.monitoring.kept import MonitoredPeriod
+from reporting.monitoring.month import Month
 from reporting.monitoring.multivariate import MultivariateDrift, multivariate_drift
 from reporting.monitoring.notes import Note
 from reporting.monitoring.performance.judged import (
@@ -31,7 +32,7 @@ from reporting.monitoring.performance.judged import (
     performance_findings,
     performance_notes,
 )
-from reporting.monitoring.performance.measured import performance_reference, period_performance
+from reporting.monitoring.performance.measured import month_performance, performance_reference
 from reporting.monitoring.performance.vintages import roll_rates, vintage_curves
 from reporting.monitoring.periods import Period, periods_before
 from reporting.monitoring.scored import REPLAYED, ScoredFiles, WatchedModel
@@ -194,17 +195,21 @@ class ModelWatch:
         """A month's performance: its figures and the report's curves; what is found is added to the other findings."""
         if self._performance is None or self._outcomes is None:
             return (), {}
-        canonical, horizon = self._outcomes.canonical, self._outcomes.horizon_months
-        # What is not recorded yet has not not happened.
-        known_at = min(period.instants[1], self._outcomes.observed_until)
-        found = period_performance(self._performance, self._files, self.model, period, canonical, horizon, known_at)
+        month = Month(
+            files=self._files,
+            model=self.model,
+            period=period,
+            canonical=self._outcomes.canonical,
+            horizon_months=self._outcomes.horizon_months,
+            # What is not recorded yet has not not happened.
+            known_at=min(period.instants[1], self._outcomes.observed_until),
+        )
+        found = month_performance(self._performance, month)
         own = performance_findings(found, self._performance, self._thresholds)
         findings += own
         notes += performance_notes(found, own)
         figures = performance_figures(found, period.name)
-        decided = month_decisions(
-            self._performance.decisions, self._files, self.model, period, canonical, horizon, known_at
-        )
+        decided = month_decisions(self._performance.decisions, month)
         if decided is not None:
             findings += fairness_findings(decided, self._performance.decisions, self._thresholds)
             rows = sum(grade.rows for grade in decided.grades)
@@ -213,10 +218,8 @@ class ModelWatch:
             "performance": asdict(found),
             "decisions": asdict(decided) if decided is not None else None,
             "at_training": asdict(self._performance.performance),
-            "vintages": [
-                asdict(one) for one in vintage_curves(self._files, self.model, canonical, period, horizon, known_at)
-            ],
-            "rolls": [asdict(one) for one in roll_rates(canonical, period)],
+            "vintages": [asdict(one) for one in vintage_curves(month)],
+            "rolls": [asdict(one) for one in roll_rates(month.canonical, period)],
         }
         return figures, details
 

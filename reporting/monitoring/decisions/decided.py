@@ -1,8 +1,6 @@
 """A month's decisions, put together: for the page, for tables, and for what is beyond thresholds."""
 
 from dataclasses import dataclass
-from datetime import datetime
-from pathlib import Path
 from typing import Final
 
 import polars as pl
@@ -20,16 +18,13 @@ from reporting.monitoring.decisions.reference import DecisionReference
 from reporting.monitoring.decisions.selection import ATTRIBUTES, Selection, selections
 from reporting.monitoring.figures import Figure
 from reporting.monitoring.findings import Finding
+from reporting.monitoring.month import Month
 from reporting.monitoring.performance.outcomes import outcomes_of
-from reporting.monitoring.periods import Period, period_of
-from reporting.monitoring.scored import ScoredFiles, WatchedModel
+from reporting.monitoring.periods import Period
 from reporting.monitoring.thresholds import Thresholds
 from training.reference import PROBABILITY
 
-_COLUMNS: Final = (
-    "legal_entity", "party_id", "scored_at", PROBABILITY, *ATTRIBUTES, "product_asked", "eligible", "credit_limit",
-    "rate_per_annum", "rules_fired",
-)  # fmt: skip
+_COLUMNS: Final = (*ATTRIBUTES, "product_asked", "eligible", "credit_limit", "rate_per_annum", "rules_fired")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,27 +39,19 @@ class MonthDecisions:
     bounds_of: str
 
 
-def month_decisions(
-    reference: DecisionReference,
-    files: ScoredFiles,
-    model: WatchedModel,
-    period: Period,
-    canonical: Path,
-    horizon_months: int,
-    known_at: datetime,
-) -> MonthDecisions | None:
+def month_decisions(reference: DecisionReference, month: Month) -> MonthDecisions | None:
     """What was decided in a month, and what came by then of those who applied a horizon earlier; None of no rows."""
-    rows = _rows(files, model, period)
+    rows = month.rows(month.period, _COLUMNS)
     if rows.is_empty():
         return None
-    recent = pl.concat([_rows(files, model, one) for one in (*_before(period), period)], how="diagonal_relaxed")
-    earlier = period_of(plus_months(period.instants[0], -horizon_months).date(), "month")
+    decided = applicants(month.canonical, _scored_before(month, month.period), month.period, month.known_at)
+    earlier = month.earlier(month.horizon_months)
     return MonthDecisions(
         grades=tuple(grade_shares(rows[PROBABILITY].to_numpy(), reference.grades)),
         selections=tuple(selections(rows, reference.cut)),
         offers=tuple(product_offers(rows)),
-        overrides=overrides_of(applicants(canonical, recent, period, known_at), reference.cut),
-        bounds=_bounds(files, model, earlier, canonical, horizon_months, known_at),
+        overrides=overrides_of(decided, reference.cut),
+        bounds=_bounds(month, earlier),
         bounds_of=earlier.name,
     )
 
@@ -109,38 +96,16 @@ def _of(selection: Selection, name: str) -> float:
     return next(group.selection_rate for group in selection.groups if group.group == name)
 
 
-def _bounds(
-    files: ScoredFiles, model: WatchedModel, earlier: Period, canonical: Path, horizon_months: int, known_at: datetime
-) -> RejectBounds | None:
-    scored = pl.concat([_rows(files, model, one) for one in (*_before(earlier), earlier)], how="diagonal_relaxed")
-    if scored.is_empty():
-        return None
-    found = applicants(canonical, scored, earlier, known_at)
+def _bounds(month: Month, earlier: Period) -> RejectBounds | None:
+    found = applicants(month.canonical, _scored_before(month, earlier), earlier, month.known_at)
     if found.is_empty():
         return None
-    outcomes = outcomes_of(canonical, found.rename({"event_timestamp": "scored_at"}), horizon_months, known_at)
+    asked = found.rename({"event_timestamp": "scored_at"})
+    outcomes = outcomes_of(month.canonical, asked, month.horizon_months, month.known_at)
     return reject_bounds(found, outcomes.rows["defaulted"])
 
 
-def _before(period: Period) -> list[Period]:
-    """The two months before one: an applicant's score may be as old."""
-    return [period_of(plus_months(period.instants[0], -months).date(), "month") for months in (2, 1)]
-
-
-def _rows(files: ScoredFiles, model: WatchedModel, period: Period) -> pl.DataFrame:
+def _scored_before(month: Month, period: Period) -> pl.DataFrame:
+    """Scores of a period and of the two months before it: an applicant's may be as old."""
     first, end = period.instants
-    paths = [str(path) for path in files.of_period(model, period)]
-    if not paths:
-        return pl.DataFrame(schema=_NO_ROWS)
-    scanned = pl.scan_parquet(paths, missing_columns="insert", extra_columns="ignore")
-    there = [name for name in _COLUMNS if name in scanned.collect_schema().names()]
-    own = (pl.col("scored_at") >= first) & (pl.col("scored_at") < end) & pl.col("party_id").is_not_null()
-    return scanned.select(there).filter(own).collect()
-
-
-_NO_ROWS: Final[dict[str, type[pl.DataType] | pl.DataType]] = {
-    "legal_entity": pl.String,
-    "party_id": pl.String,
-    "scored_at": pl.Datetime("us", "UTC"),
-    PROBABILITY: pl.Float64,
-}
+    return month.rows_between(plus_months(first, -2), end, columns=())

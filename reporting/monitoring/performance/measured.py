@@ -13,12 +13,11 @@ from features import plus_months
 from reporting.monitoring.decisions.population import reference_shares
 from reporting.monitoring.decisions.reference import DecisionReference
 from reporting.monitoring.decisions.selection import selections
+from reporting.monitoring.month import Month
 from reporting.monitoring.performance.early import EarlyRates, EarlySigns, early_rates, early_signs
 from reporting.monitoring.performance.estimated import Estimated, Line, estimated, line_of_reference
 from reporting.monitoring.performance.explained import Explanation, explained
 from reporting.monitoring.performance.outcomes import EARLY_MONTHS, outcomes_of
-from reporting.monitoring.periods import Period, period_of
-from reporting.monitoring.scored import ScoredFiles, WatchedModel
 from training import Performance, Reference, performance
 from training.reference import FEATURE, PROBABILITY
 from training.scale import MASTER_SCALE
@@ -30,7 +29,6 @@ Vector = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 
 _LEAST_EVENTS: Final = 20
-_KEYS: Final = ("legal_entity", "party_id", "scored_at", PROBABILITY)
 
 
 @dataclass(frozen=True)
@@ -126,27 +124,15 @@ def performance_reference(reference: Reference, canonical: Path, horizon_months:
     )
 
 
-def period_performance(
-    reference: PerformanceReference,
-    files: ScoredFiles,
-    model: WatchedModel,
-    period: Period,
-    canonical: Path,
-    horizon_months: int,
-    known_at: datetime,
-) -> PeriodPerformance:
-    """A month's performance, from what was known at an instant: its end, or that up to which all is recorded."""
+def month_performance(reference: PerformanceReference, month: Month) -> PeriodPerformance:
+    """A month's performance, from what was known then."""
     too_few: list[str] = []
     late: list[str] = []
-    current = _rows(files, model, period)
+    current = month.rows(month.period, ())
     expected = None if current.is_empty() else _estimated(reference, current)
-    return PeriodPerformance(
-        expected,
-        _early(reference, files, model, period, canonical, horizon_months, known_at, too_few, late),
-        _realised(reference, files, model, period, canonical, horizon_months, known_at, too_few, late),
-        tuple(too_few),
-        tuple(late),
-    )
+    early = _early(reference, month, too_few, late)
+    realised = _realised(reference, month, too_few, late)
+    return PeriodPerformance(expected, early, realised, tuple(too_few), tuple(late))
 
 
 def _estimated(reference: PerformanceReference, rows: pl.DataFrame) -> Estimated:
@@ -154,22 +140,12 @@ def _estimated(reference: PerformanceReference, rows: pl.DataFrame) -> Estimated
     return estimated(probability, reference.line(probability), _parties(rows), reference.cut)
 
 
-def _realised(
-    reference: PerformanceReference,
-    files: ScoredFiles,
-    model: WatchedModel,
-    period: Period,
-    canonical: Path,
-    horizon_months: int,
-    known_at: datetime,
-    too_few: list[str],
-    late: list[str],
-) -> Realised | None:
-    earlier = _earlier(period, horizon_months)
-    rows = _rows(files, model, earlier)
+def _realised(reference: PerformanceReference, month: Month, too_few: list[str], late: list[str]) -> Realised | None:
+    earlier = month.earlier(month.horizon_months)
+    rows = month.rows(earlier, ())
     if rows.is_empty():
         return None
-    found = outcomes_of(canonical, rows, horizon_months, known_at)
+    found = outcomes_of(month.canonical, rows, month.horizon_months, month.known_at)
     known = rows.with_columns(found.rows["defaulted"]).drop_nulls("defaulted")
     if known.is_empty():
         late.append(earlier.name)
@@ -191,22 +167,12 @@ def _realised(
     )
 
 
-def _early(
-    reference: PerformanceReference,
-    files: ScoredFiles,
-    model: WatchedModel,
-    period: Period,
-    canonical: Path,
-    horizon_months: int,
-    known_at: datetime,
-    too_few: list[str],
-    late: list[str],
-) -> EarlyOf | None:
-    earlier = _earlier(period, EARLY_MONTHS)
-    rows = _rows(files, model, earlier, features=True)
+def _early(reference: PerformanceReference, month: Month, too_few: list[str], late: list[str]) -> EarlyOf | None:
+    earlier = month.earlier(EARLY_MONTHS)
+    rows = month.rows(earlier)
     if rows.is_empty() or reference.early is None:
         return None
-    found = outcomes_of(canonical, rows, horizon_months, known_at)
+    found = outcomes_of(month.canonical, rows, month.horizon_months, month.known_at)
     known = rows.with_columns(found.rows["early"]).drop_nulls("early")
     if known.is_empty():
         late.append(earlier.name)
@@ -230,23 +196,6 @@ def _early_rates(rows: pl.DataFrame, canonical: Path, horizon_months: int) -> Ea
     return early_rates(
         known[PROBABILITY].to_numpy(), known["early"].cast(pl.Float64).to_numpy(), known["outcome"].to_numpy()
     )
-
-
-def _earlier(period: Period, months: int) -> Period:
-    """The month whose last score was so many months before the end of this one."""
-    return period_of(plus_months(period.instants[0], -months).date(), "month")
-
-
-def _rows(files: ScoredFiles, model: WatchedModel, period: Period, *, features: bool = False) -> pl.DataFrame:
-    """Rows of a period that are of parties."""
-    first, end = period.instants
-    paths = [str(path) for path in files.of_period(model, period)]
-    if not paths:
-        return pl.DataFrame(schema=dict.fromkeys(_KEYS, pl.String))
-    scanned = pl.scan_parquet(paths, missing_columns="insert", extra_columns="ignore")
-    chosen = scanned if features else scanned.select(*_KEYS)
-    own = (pl.col("scored_at") >= first) & (pl.col("scored_at") < end) & pl.col("party_id").is_not_null()
-    return chosen.filter(own).collect()
 
 
 def _parties(rows: pl.DataFrame) -> Integers:

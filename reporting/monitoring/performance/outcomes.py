@@ -54,15 +54,19 @@ def outcomes_of(canonical: Path, scored: pl.DataFrame, horizon_months: int, know
     return Outcomes(found.select("defaulted", "early"), int(found["contradicted"].sum()))
 
 
-_OUTCOMES_SQL: Final = """
-WITH first_default AS MATERIALIZED (
+FIRST_DEFAULT_SQL: Final = """
+first_default AS MATERIALIZED (
     SELECT defaults.legal_entity, parties.party_id, min(defaults.event_timestamp) AS defaulted_at
     FROM read_parquet($defaults) AS defaults
     JOIN read_parquet($parties) AS parties USING (legal_entity, customer_id)
     WHERE defaults.created_timestamp <= $known_at
       AND (defaults.superseded_at IS NULL OR defaults.superseded_at > $known_at)
     GROUP BY ALL
-),
+)"""
+"""When each party first defaulted, as it was known at ``$known_at``: the start of a query."""
+
+_OUTCOMES_SQL: Final = f"""
+WITH {FIRST_DEFAULT_SQL},
 arrears AS MATERIALIZED (
     SELECT statements.legal_entity, parties.party_id, statements.event_timestamp, statements.days_past_due
     FROM read_parquet($statements) AS statements
@@ -110,4 +114,4 @@ SELECT
 FROM seen
 JOIN asked USING (place)
 ORDER BY place
-"""
+"""  # noqa: S608 - no value comes into the text

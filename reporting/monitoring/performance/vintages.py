@@ -1,15 +1,14 @@
 """Vintage curves of what was scored, and how arrears roll from month to month."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
-import polars as pl
-
 from features import plus_months, query
+from reporting.monitoring.month import Month
+from reporting.monitoring.performance.outcomes import FIRST_DEFAULT_SQL
 from reporting.monitoring.periods import Period
-from reporting.monitoring.scored import ScoredFiles, WatchedModel
 
 _COHORTS: Final = 24
 BUCKETS: Final = ("0", "1-30", "31-60", "61-90", "90+")
@@ -37,28 +36,19 @@ class Roll:
     share: float
 
 
-def vintage_curves(
-    files: ScoredFiles, model: WatchedModel, canonical: Path, period: Period, horizon_months: int, known_at: datetime
-) -> list[VintagePoint]:
-    """Curves of the months up to a period, as far as outcomes were known: a point each month that was over then."""
-    until = period.instants[1]
-    first = plus_months(until, -_COHORTS)
-    paths = [str(path) for path in files.files(model, first.date(), period.ends)]
-    if not paths:
+def vintage_curves(month: Month) -> list[VintagePoint]:
+    """Curves of the months up to one, as far as outcomes were known: a point each month that was over then."""
+    until = month.period.instants[1]
+    asked = month.rows_between(plus_months(until, -_COHORTS), until, columns=())
+    if asked.is_empty():
         return []
-    asked = (
-        pl.scan_parquet(paths, missing_columns="insert", extra_columns="ignore")
-        .select("legal_entity", "party_id", "scored_at")
-        .filter(pl.col("party_id").is_not_null(), pl.col("scored_at") >= first, pl.col("scored_at") < until)
-        .collect()
-    )
     found = query(
         _VINTAGES_SQL,
         {
-            "defaults": f"{canonical}/defaults/*.parquet",
-            "parties": f"{canonical}/parties/*.parquet",
-            "known_at": known_at,
-            "horizon": horizon_months,
+            "defaults": f"{month.canonical}/defaults/*.parquet",
+            "parties": f"{month.canonical}/parties/*.parquet",
+            "known_at": month.known_at,
+            "horizon": month.horizon_months,
         },
         asked=asked,
     )
@@ -83,15 +73,8 @@ def roll_rates(canonical: Path, period: Period) -> list[Roll]:
     ]
 
 
-_VINTAGES_SQL: Final = """
-WITH first_default AS MATERIALIZED (
-    SELECT defaults.legal_entity, parties.party_id, min(defaults.event_timestamp) AS defaulted_at
-    FROM read_parquet($defaults) AS defaults
-    JOIN read_parquet($parties) AS parties USING (legal_entity, customer_id)
-    WHERE defaults.created_timestamp <= $known_at
-      AND (defaults.superseded_at IS NULL OR defaults.superseded_at > $known_at)
-    GROUP BY ALL
-),
+_VINTAGES_SQL: Final = f"""
+WITH {FIRST_DEFAULT_SQL},
 cohorts AS (
     SELECT
         strftime(asked.scored_at, '%Y-%m') AS cohort,
@@ -112,7 +95,7 @@ JOIN range(1, $horizon + 1) AS months(number)
   ON last_scored_at + to_months(months.number::INTEGER) <= $known_at
 GROUP BY ALL
 ORDER BY ALL
-"""
+"""  # noqa: S608 - no value comes into the text
 
 _ROLLS_SQL: Final = """
 WITH monthly AS (
